@@ -1,0 +1,5 @@
+"""Cross-lingual text classification for spaCy: train in one language, work in many."""
+
+from importlib.metadata import version
+
+__version__ = version("spacy-xlt")

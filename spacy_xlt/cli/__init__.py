@@ -1,0 +1,5 @@
+"""The front door: `python -m spacy xlt …`. Thin commands over the rooms' functions."""
+
+from ._app import xlt_cli
+
+__all__ = ["xlt_cli"]

@@ -1,0 +1,66 @@
+"""The command group, its house style and its way of reporting errors."""
+
+import functools
+import sys
+from typing import Any, Callable, TypeVar
+
+import typer
+from spacy.cli._util import Arg, Opt, app
+from wasabi import Printer
+
+__all__ = ["Arg", "Opt", "command", "group", "msg", "xlt_cli"]
+
+msg = Printer()
+xlt_cli = typer.Typer(
+    name="xlt",
+    help="Cross-lingual text classification: data, encoders, training, evaluation, reports",
+    no_args_is_help=True,
+)
+app.add_typer(xlt_cli)
+
+# What bad input or a failing machine raises. Anything else is a bug and keeps its traceback.
+USER_ERRORS = (ValueError, ImportError, OSError, MemoryError)
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def group(name: str, help: str) -> typer.Typer:
+    """A new group of commands under `spacy xlt`."""
+    sub = typer.Typer(name=name, help=help, no_args_is_help=True)
+    xlt_cli.add_typer(sub)
+    return sub
+
+
+def command(parent: typer.Typer, name: str, **settings: Any) -> Callable[[F], F]:
+    """Register a function as a command whose errors are messages, not tracebacks.
+
+    Exit codes: 0 done, 1 an error that the message explains, 130 interrupted.
+    """
+
+    def register(function: F) -> F:
+        @functools.wraps(function)
+        def run(*args: Any, **kwargs: Any) -> Any:
+            try:
+                return function(*args, **kwargs)
+            except USER_ERRORS as e:
+                sys.stdout.flush()
+                Printer(line_max=100).fail(_title(e), str(e).strip(), exits=None)
+                raise typer.Exit(1) from e
+            except KeyboardInterrupt as e:
+                msg.warn("Interrupted.")
+                raise typer.Exit(130) from e
+
+        parent.command(name, **settings)(run)
+        return function
+
+    return register
+
+
+def _title(error: BaseException) -> str:
+    if isinstance(error, OSError):
+        return "The system refused a file operation"
+    if isinstance(error, ImportError):
+        return "A library is missing"
+    if isinstance(error, MemoryError):
+        return "Out of memory"
+    return "That does not work"

@@ -1,0 +1,67 @@
+"""Languages of documents: BCP 47 tags and the Doc extensions that carry them."""
+
+import langcodes
+from spacy.tokens import Doc
+
+UNKNOWN = ""
+
+
+def standardize_language(tag: str) -> str:
+    """The one spelling of a language tag that this package compares and stores.
+
+    Macro-languages replace their dominant member (`swh` is `sw`, `arb` is `ar`), and a script
+    that is the language's usual one is left out (`zho_Hans` is `zh`, `zho_Hant` is `zh-Hant`).
+
+    tag (str): BCP 47 or ISO 639 tag, with `-` or `_`; empty for an unknown language.
+    RETURNS (str): The standard tag, or "" for an unknown language.
+    RAISES (ValueError): If the tag is not a language tag.
+    """
+    if not tag:
+        return UNKNOWN
+    try:
+        language = langcodes.Language.get(
+            langcodes.standardize_tag(tag.strip().replace("_", "-"), macro=True)
+        )
+        if not language.is_valid():
+            raise ValueError("no such language is registered")
+    except (ValueError, AttributeError) as e:
+        raise ValueError(
+            f"'{tag}' is not a language tag. Allowed are BCP 47 and ISO 639 codes such as 'de', "
+            f"'pt-BR', 'swh' or 'zho_Hans'; write '' if the language is unknown."
+        ) from e
+    plain = langcodes.Language.make(language=language.language, territory=language.territory)
+    if language.script == plain.maximize().script:
+        subtags = {key: value for key, value in language.to_dict().items() if key != "script"}
+        language = langcodes.Language.make(**subtags)
+    return language.to_tag()
+
+
+def language_name(tag: str) -> str:
+    """English name of a language tag, for tables and pages; "unknown" for the empty tag."""
+    if not tag:
+        return "unknown"
+    return langcodes.Language.get(tag).display_name()
+
+
+def get_doc_language(doc: Doc) -> str:
+    """Standard tag of the language recorded on a Doc, "" where none is."""
+    return standardize_language(doc._.xlt_lang)
+
+
+def set_doc_language(doc: Doc, tag: str) -> None:
+    """Record the language of a Doc in `doc._.xlt_lang`, in its standard spelling."""
+    doc._.xlt_lang = standardize_language(tag)
+
+
+def register_doc_extensions() -> None:
+    """Declare `doc._.xlt_lang` (str) and `doc._.xlt_weight` (float); safe to call again.
+
+    They must exist before a DocBin that carries them is read.
+    """
+    if not Doc.has_extension("xlt_lang"):
+        Doc.set_extension("xlt_lang", default=UNKNOWN)
+    if not Doc.has_extension("xlt_weight"):
+        Doc.set_extension("xlt_weight", default=1.0)
+
+
+register_doc_extensions()

@@ -1,0 +1,138 @@
+"""Text to word-piece ids, without spaCy's tokenisation and without torch."""
+
+import hashlib
+from collections import OrderedDict
+from pathlib import Path
+from typing import Dict, List, Optional, Sequence, Tuple
+
+import numpy
+from tokenizers import Tokenizer
+
+TOKENIZER_FILE = "tokenizer.json"
+
+
+class PieceTokenizer:
+    """A fast tokenizer read from its `tokenizer.json`.
+
+    The special pieces around a text are the ones that the tokenizer's own post-processor adds,
+    so the class knows no model families.
+    """
+
+    def __init__(self, tokenizer: Tokenizer):
+        tokenizer.no_truncation()
+        tokenizer.no_padding()
+        self._tokenizer = tokenizer
+        self.starts, self.ends = _special_pieces(tokenizer)
+        self.unknown_id = _unknown_id(tokenizer)
+
+    @classmethod
+    def from_path(cls, path: Path) -> "PieceTokenizer":
+        """Read an encoder directory's `tokenizer.json`.
+
+        RAISES (ValueError): If the file is missing or is not a tokenizer.
+        """
+        file_path = Path(path) / TOKENIZER_FILE
+        if not file_path.is_file():
+            raise ValueError(
+                f"No {TOKENIZER_FILE} in '{path}'. An encoder directory holds config.json, "
+                f"{TOKENIZER_FILE} and *.safetensors; get one with: "
+                f"python -m spacy xlt encoder fetch NAME DIRECTORY"
+            )
+        return cls.from_json(file_path.read_text(encoding="utf8"), source=str(file_path))
+
+    @classmethod
+    def from_json(cls, text: str, *, source: str = "the given JSON") -> "PieceTokenizer":
+        """Read the content of a `tokenizer.json`."""
+        try:
+            return cls(Tokenizer.from_str(text))
+        except Exception as e:  # the library raises bare Exception
+            raise ValueError(
+                f"'{source}' is not a tokenizer that the tokenizers library can read: {e}"
+            ) from e
+
+    def to_json(self) -> str:
+        return self._tokenizer.to_str()
+
+    @property
+    def n_pieces(self) -> int:
+        """Size of the vocabulary, added pieces included."""
+        return self._tokenizer.get_vocab_size(with_added_tokens=True)
+
+    def encode(self, texts: Sequence[str]) -> List[numpy.ndarray]:
+        """Piece ids of each text, without special pieces, whole and unpadded.
+
+        texts (Sequence[str]): Any texts, empty ones included.
+        RETURNS (List[numpy.ndarray]): int32. Shape of each: (n_pieces,)
+        """
+        clean = [text.encode("utf8", "replace").decode("utf8") for text in texts]
+        encodings = self._tokenizer.encode_batch_fast(clean, add_special_tokens=False)
+        return [numpy.asarray(encoding.ids, dtype=numpy.int32) for encoding in encodings]
+
+    def unknown_share(self, ids: numpy.ndarray) -> float:
+        """Share of pieces in [0, 1] that stand for text the vocabulary cannot spell."""
+        if self.unknown_id is None or ids.size == 0:
+            return 0.0
+        return float(numpy.mean(ids == self.unknown_id))
+
+
+class PieceCache:
+    """Keeps one array per text, oldest out first, within a limit of bytes.
+
+    Keys are hashes, so that a cache of long texts does not keep the texts.
+    """
+
+    def __init__(self, max_bytes: int):
+        self.max_bytes = max_bytes
+        self.n_bytes = 0
+        self._entries: "OrderedDict[bytes, numpy.ndarray]" = OrderedDict()
+
+    def get(self, text: str) -> Optional[numpy.ndarray]:
+        key = text_hash(text)
+        value = self._entries.get(key)
+        if value is not None:
+            self._entries.move_to_end(key)
+        return value
+
+    def put(self, text: str, value: numpy.ndarray) -> None:
+        if value.nbytes > self.max_bytes:
+            return
+        key = text_hash(text)
+        old = self._entries.pop(key, None)
+        self.n_bytes += value.nbytes - (old.nbytes if old is not None else 0)
+        self._entries[key] = value
+        while self.n_bytes > self.max_bytes:
+            _, dropped = self._entries.popitem(last=False)
+            self.n_bytes -= dropped.nbytes
+
+    def clear(self) -> None:
+        self._entries.clear()
+        self.n_bytes = 0
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+
+def text_hash(text: str) -> bytes:
+    """16 bytes that stand for a text in caches and duplicate checks."""
+    return hashlib.blake2b(text.encode("utf8", "surrogatepass"), digest_size=16).digest()
+
+
+def _special_pieces(tokenizer: Tokenizer) -> Tuple[List[int], List[int]]:
+    """Ids that the post-processor puts before and after a text."""
+    plain = tokenizer.encode("a", add_special_tokens=False).ids
+    dressed = tokenizer.encode("a", add_special_tokens=True).ids
+    for start in range(len(dressed) - len(plain) + 1):
+        if dressed[start : start + len(plain)] == plain:
+            return dressed[:start], dressed[start + len(plain) :]
+    raise ValueError(
+        f"The tokenizer's post-processor changes the pieces of a text ({plain} became {dressed}); "
+        f"only one that adds special pieces around it is supported."
+    )
+
+
+def _unknown_id(tokenizer: Tokenizer) -> Optional[int]:
+    vocabulary: Dict[str, int] = tokenizer.get_vocab(with_added_tokens=True)
+    for name in ("<unk>", "[UNK]", "<|unk|>"):
+        if name in vocabulary:
+            return vocabulary[name]
+    return None

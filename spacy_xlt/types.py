@@ -1,0 +1,34 @@
+"""Types shared by all rooms of the house; imports nothing heavy."""
+
+from dataclasses import dataclass
+from typing import Literal, Optional, Union
+
+# How the piece vectors of a window become one vector.
+Pooling = Literal["mean", "cls", "last"]
+# What training leaves untouched: nothing, the embedding table, the table and the N lowest
+# layers, or the whole encoder (only the head is trained).
+Freeze = Union[Literal["none", "embeddings", "encoder"], int]
+# Arithmetic of the encoder. "auto" is bfloat16 where the hardware has it, else fp32.
+Precision = Literal["auto", "fp32", "bf16"]
+
+
+@dataclass(frozen=True)
+class EncoderSettings:
+    """Which encoder a component reads and how it reads a text.
+
+    path (Optional[str]): Directory of the encoder; only needed by `initialize`.
+    pooling (Optional[Pooling]): How pieces become one vector; None is what the encoder was
+        trained with, as recorded in its directory.
+    prefix (Optional[str]): Text put before every document; None is what the encoder was
+        trained with, as recorded in its directory.
+    normalize (bool): Whether pooled vectors get unit length.
+    window_pieces (int): Longest window in word pieces, special pieces included.
+    overlap_pieces (int): Word pieces that neighbouring windows of a long document share.
+    """
+
+    path: Optional[str]
+    pooling: Optional[Pooling]
+    prefix: Optional[str]
+    normalize: bool
+    window_pieces: int
+    overlap_pieces: int
