@@ -75,7 +75,7 @@ class PieceTokenizer:
         return float(numpy.mean(ids == self.unknown_id))
 
 
-class PieceCache:
+class ArrayCache:
     """Keeps one array per text, oldest out first, within a limit of bytes.
 
     Keys are hashes, so that a cache of long texts does not keep the texts.
