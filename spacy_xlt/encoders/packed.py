@@ -130,17 +130,11 @@ def read_header(data: bytes, *, source: str) -> PackedHeader:
     _, n_normalizer_bytes = reader.take("<iI")
     reader.skip(n_normalizer_bytes)
     (n_tensors,) = reader.take("<i")
-    tensors = [_read_entry(reader) for _ in range(n_tensors)]
-    return PackedHeader(
-        *sizes,
-        # 1e-12 is not a number of fp32: its shortest decimal form is what was meant.
-        eps=float(str(numpy.float32(eps))),
-        bos=bos,
-        eos=eos,
-        pad=pad,
-        unk=unk,
-        tensors={tensor.name: tensor for tensor in tensors},
-    )
+    entries = [_read_entry(reader) for _ in range(n_tensors)]
+    # 1e-12 is not a number of fp32: its shortest decimal form is what was meant.
+    exact_eps = float(str(numpy.float32(eps)))
+    tensors = {tensor.name: tensor for tensor in entries}
+    return PackedHeader(*sizes, exact_eps, bos, eos, pad, unk, tensors)
 
 
 def tensor_layout(header: PackedHeader) -> Dict[str, Tuple[str, Tuple[int, ...]]]:

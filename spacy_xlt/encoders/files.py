@@ -1,0 +1,159 @@
+"""File work of fetching: hashes, disk space, and directories that appear whole or not at all."""
+
+import contextlib
+import errno
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO, Optional
+
+OnProgress = Callable[[str, int, int], None]
+
+CHUNK_BYTES = 2**22
+# Room that a fetch leaves on the disk besides its own files.
+SPARE_BYTES = 50_000_000
+
+
+def file_sha256(path: Path, *, on_bytes: Optional[Callable[[int], None]] = None) -> str:
+    """SHA-256 of a file, in hexadecimal digits.
+
+    on_bytes (Optional[Callable[[int], None]]): Told the bytes read so far.
+    """
+    digest = hashlib.sha256()
+    with Path(path).open("rb") as file:
+        while chunk := file.read(CHUNK_BYTES):
+            digest.update(chunk)
+            if on_bytes is not None:
+                on_bytes(file.tell())
+    return digest.hexdigest()
+
+
+def check_sha256(path: Path, expected: str, *, advice: str) -> None:
+    """Compare a file with its known hash.
+
+    RAISES (ValueError): With file, both hashes and the advice.
+    """
+    found = file_sha256(path)
+    if found != expected:
+        raise ValueError(
+            f"'{path}' is not what it should be: its SHA-256 is {found}, expected {expected}. "
+            f"{advice}"
+        )
+
+
+def check_disk_space(directory: Path, n_bytes: int) -> None:
+    """Check that a file system has room.
+
+    directory (Path): An existing directory on it.
+    n_bytes (int): What is going to be written.
+    RAISES (OSError): If that does not fit.
+    """
+    free = shutil.disk_usage(directory).free
+    if free < n_bytes + SPARE_BYTES:
+        raise OSError(
+            errno.ENOSPC,
+            f"Not enough room on the disk of '{directory}': {format_size(free)} are free, "
+            f"{format_size(n_bytes + SPARE_BYTES)} are needed. Free some, or choose a directory on "
+            f"another disk. Nothing was changed",
+        )
+
+
+def format_size(n_bytes: int) -> str:
+    """A size for people, in decimal units: 488 MB, 12 kB."""
+    for unit, size in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+        if n_bytes >= size:
+            value = n_bytes / size
+            return f"{value:.1f} {unit}" if value < 10 else f"{value:.0f} {unit}"
+    return f"{n_bytes} bytes"
+
+
+@contextlib.contextmanager
+def staging_directory(target: Path) -> Iterator[Path]:
+    """A new directory beside a target, on its file system, removed at the end come what may.
+
+    It is locked as long as this process lives, so that a later run can tell the remains of a
+    killed run from the work of another one.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    staging = Path(tempfile.mkdtemp(prefix=_staging_prefix(target), dir=target.parent))
+    try:
+        with (staging / LOCK_FILE).open("wb") as lock:
+            _try_lock(lock)
+            yield staging
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def clean_leftovers(target: Path) -> None:
+    """Remove what killed runs left beside a target, and put back what they had moved away.
+
+    RAISES (ValueError): If another process is at work on the same target.
+    """
+    if not target.parent.is_dir():
+        return
+    for staging in target.parent.glob(_glob_escape(_staging_prefix(target)) + "*"):
+        if _is_in_use(staging):
+            raise ValueError(
+                f"Another process is fetching into '{target}' (it works in '{staging}'). Wait for "
+                f"it to end, or end it, or choose another directory."
+            )
+        replaced = staging / REPLACED
+        if replaced.is_dir() and not target.exists():
+            os.replace(replaced, target)
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def put_in_place(made: Path, target: Path, *, staging: Path) -> None:
+    """Rename a finished directory to its target; what stood there goes into the staging directory.
+
+    If the rename fails, what stood there is put back.
+    """
+    replaced = staging / REPLACED
+    if target.exists():
+        os.replace(target, replaced)
+    try:
+        os.replace(made, target)
+    except BaseException:
+        if replaced.exists():
+            os.replace(replaced, target)
+        raise
+
+
+LOCK_FILE = "lock"
+REPLACED = "replaced"
+
+
+def _staging_prefix(target: Path) -> str:
+    return f".{target.name}.fetch-"
+
+
+def _glob_escape(text: str) -> str:
+    return "".join(f"[{c}]" if c in "*?[" else c for c in text)
+
+
+def _is_in_use(staging: Path) -> bool:
+    try:
+        with (staging / LOCK_FILE).open("rb+") as lock:
+            return not _try_lock(lock)
+    except FileNotFoundError:
+        return False
+
+
+def _try_lock(file: IO[bytes]) -> bool:
+    """Lock a file until it is closed or the process ends; False if another one holds it."""
+    try:
+        if os.name == "nt":
+            import msvcrt
+
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
+        else:
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as e:
+        # Some network file systems have no locks at all; there nobody holds one.
+        return e.errno not in (errno.EACCES, errno.EAGAIN, errno.EDEADLK)
+    return True
