@@ -1,0 +1,59 @@
+"""Taking over weights from a trained pipeline."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Dict, List
+
+import srsly
+from spacy import util
+
+FACTORIES = ("xlt_textcat", "xlt_textcat_multilabel")
+
+
+@dataclass(frozen=True)
+class Started:
+    """A trained component that another one starts from.
+
+    path (Path): Its directory.
+    cfg (Dict[str, Any]): Its stored settings.
+    """
+
+    path: Path
+    cfg: Dict[str, Any]
+
+    @property
+    def labels(self) -> List[str]:
+        return list(self.cfg["labels"])
+
+    @property
+    def train_langs(self) -> List[str]:
+        return list(self.cfg.get("train_langs", []))
+
+    @property
+    def weights_path(self) -> Path:
+        return self.path / "model"
+
+
+def read_started(path: Path, name: str) -> Started:
+    """Find the component in a trained pipeline that another one can start from.
+
+    path (Path): Directory of the pipeline.
+    name (str): The component of that name is taken; otherwise the only one of a fitting kind.
+    RETURNS (Started): The component.
+    RAISES (ValueError): If there is no pipeline, or no such component in it.
+    """
+    if not (path / "config.cfg").is_file():
+        raise ValueError(
+            f"start_from is '{path}', which is not a trained pipeline: it has no config.cfg. "
+            f"Point it at a directory such as training/zero_shot/model-last."
+        )
+    config = util.load_config(path / "config.cfg")
+    found = [n for n, c in config["components"].items() if c.get("factory") in FACTORIES]
+    chosen = name if name in found else (found[0] if len(found) == 1 else None)
+    if chosen is None:
+        raise ValueError(
+            f"The pipeline in '{path}' has the components {list(config['components'])}; "
+            f"'{name}' can start from one of that name, or from the only one with a factory of "
+            f"{', '.join(FACTORIES)} (found: {found})."
+        )
+    return Started(path / chosen, srsly.read_json(path / chosen / "cfg"))

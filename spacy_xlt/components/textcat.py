@@ -1,0 +1,492 @@
+"""The components `xlt_textcat` (labels exclude each other) and `xlt_textcat_multilabel`."""
+
+import warnings
+from pathlib import Path
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Callable,
+    Dict,
+    Iterable,
+    List,
+    Optional,
+    Sequence,
+    Tuple,
+    Union,
+)
+
+import numpy
+import srsly
+from spacy import util
+from spacy.language import Language
+from spacy.pipeline import TrainablePipe
+from spacy.tokens import Doc
+from spacy.training import Example, validate_examples, validate_get_examples
+from spacy.vocab import Vocab
+from thinc.api import Model, Optimizer, set_dropout_rate
+from thinc.types import Floats1d, Floats2d
+
+from ..languages import get_doc_language, standardize_language
+from .gold import Gold, count_labels, read_gold
+from .starting import Started, read_started
+
+if TYPE_CHECKING:
+    from ..layers.shim import TextCatShim
+
+MODEL_CONFIG = """
+[model]
+@architectures = "spacy_xlt.TextCat.v1"
+
+[model.encoder]
+@architectures = "spacy_xlt.Encoder.v1"
+path = null
+"""
+DEFAULT_MODEL = util.load_config_from_str(MODEL_CONFIG)["model"]
+
+# Shown while training (0.0) or kept in meta.json only (None); none is counted, since a
+# zero-shot run must not choose by target labels. Configs that may choose set their own.
+SCORE_WEIGHTS: Dict[str, Optional[float]] = {
+    "cats_score": 0.0,
+    "cats_acc": 0.0,
+    "cats_macro_f": 0.0,
+    "cats_macro_auc": None,
+    "cats_target_acc": None,
+    "cats_target_macro_f": None,
+    "cats_worst_acc": None,
+    "cats_spread_acc": None,
+    "cats_transfer_gap": None,
+    "cats_by_lang": None,
+}
+
+DEFAULT_CONFIG: Dict[str, Any] = {
+    "model": DEFAULT_MODEL,
+    "class_weights": None,
+    "label_smoothing": 0.0,
+    "probe_strength": 10.0,
+    "scorer": {"@scorers": "spacy_xlt.textcat_by_language.v1"},
+}
+
+
+@Language.factory(
+    "xlt_textcat",
+    assigns=["doc.cats"],
+    default_config={**DEFAULT_CONFIG, "threshold": 0.0},
+    default_score_weights=SCORE_WEIGHTS,
+)
+def make_xlt_textcat(
+    nlp: Language,
+    name: str,
+    model: Model[List[Doc], Floats2d],
+    threshold: float,
+    class_weights: Optional[Dict[str, float]],
+    label_smoothing: float,
+    probe_strength: float,
+    scorer: Optional[Callable],
+) -> "XltTextCat":
+    """Create a cross-lingual classifier for labels that exclude each other.
+
+    model (Model[List[Doc], Floats2d]): `spacy_xlt.TextCat.v1` or `spacy_xlt.SharedTransformer.v1`.
+    threshold (float): Not used for the prediction of exclusive labels; kept for spaCy's tools.
+    class_weights (Optional[Dict[str, float]]): What a document of a label counts in training;
+        1.0 for labels that are not named.
+    label_smoothing (float): Share of the gold probability spread over all labels, in [0, 1).
+    probe_strength (float): Inverse penalty of the linear probe that the head starts from; 0 for
+        a random head.
+    scorer (Optional[Callable]): Scoring function.
+    """
+    return XltTextCat(
+        nlp.vocab,
+        model,
+        name,
+        exclusive=True,
+        threshold=threshold,
+        class_weights=class_weights,
+        label_smoothing=label_smoothing,
+        probe_strength=probe_strength,
+        scorer=scorer,
+    )
+
+
+@Language.factory(
+    "xlt_textcat_multilabel",
+    assigns=["doc.cats"],
+    default_config={**DEFAULT_CONFIG, "threshold": 0.5},
+    default_score_weights=SCORE_WEIGHTS,
+)
+def make_xlt_textcat_multilabel(
+    nlp: Language,
+    name: str,
+    model: Model[List[Doc], Floats2d],
+    threshold: float,
+    class_weights: Optional[Dict[str, float]],
+    label_smoothing: float,
+    probe_strength: float,
+    scorer: Optional[Callable],
+) -> "XltTextCat":
+    """Create a cross-lingual classifier for labels of which any number may hold.
+
+    threshold (float): Probability from which a label counts as predicted in scores.
+    All other arguments are those of `make_xlt_textcat`.
+    """
+    return XltTextCat(
+        nlp.vocab,
+        model,
+        name,
+        exclusive=False,
+        threshold=threshold,
+        class_weights=class_weights,
+        label_smoothing=label_smoothing,
+        probe_strength=probe_strength,
+        scorer=scorer,
+    )
+
+
+class XltTextCat(TrainablePipe):
+    """Text classifier that is trained in one language and works in others.
+
+    It reads `doc.text` and writes the probability of each of its labels to `doc.cats`; other
+    components' labels there are left alone.
+    """
+
+    def __init__(
+        self,
+        vocab: Vocab,
+        model: Model[List[Doc], Floats2d],
+        name: str = "xlt_textcat",
+        *,
+        exclusive: bool,
+        threshold: float = 0.0,
+        class_weights: Optional[Dict[str, float]] = None,
+        label_smoothing: float = 0.0,
+        probe_strength: float = 10.0,
+        scorer: Optional[Callable] = None,
+    ):
+        if not 0.0 <= label_smoothing < 1.0:
+            raise ValueError(
+                f"label_smoothing is {label_smoothing}; allowed is 0 up to, but not with, 1."
+            )
+        if probe_strength < 0.0:
+            raise ValueError(f"probe_strength is {probe_strength}; allowed is 0 or more.")
+        self.vocab = vocab
+        self.model = model
+        self.name = name
+        self.class_weights = class_weights or {}
+        self.label_smoothing = label_smoothing
+        self.probe_strength = probe_strength
+        self.scorer = scorer
+        # All of it is passed to the scorer.
+        self.cfg: Dict[str, Any] = {
+            "labels": [],
+            "exclusive": exclusive,
+            "threshold": threshold,
+            "positive_label": None,
+            "train_langs": [],
+        }
+
+    @property
+    def labels(self) -> Tuple[str, ...]:
+        return tuple(self.cfg["labels"])
+
+    @property
+    def label_data(self) -> List[str]:
+        return list(self.cfg["labels"])
+
+    @property
+    def exclusive(self) -> bool:
+        """Whether labels exclude each other."""
+        return bool(self.cfg["exclusive"])
+
+    @property
+    def _shim(self) -> "TextCatShim":
+        return self.model.get_ref("output_layer").shims[0]
+
+    @property
+    def support_missing_values(self) -> bool:
+        return True
+
+    # -- prediction -------------------------------------------------------------------------
+
+    def predict(self, docs: Iterable[Doc]) -> Floats2d:
+        """Probability of every label for every document. Shape: (n_docs, n_labels)"""
+        from ..layers.losses import ACTIVATIONS
+
+        docs = list(docs)
+        if not docs:
+            return numpy.zeros((0, len(self.labels)), dtype="f")
+        logits = self.model.ops.to_numpy(self.model.predict(docs))
+        scores = ACTIVATIONS[self.exclusive](logits)
+        if not numpy.isfinite(scores).all():
+            raise ValueError(
+                f"'{self.name}' predicted scores that are not numbers. Its weights are damaged; "
+                f"train or copy the pipeline again."
+            )
+        return scores
+
+    def set_annotations(self, docs: Iterable[Doc], scores: Floats2d) -> None:
+        for doc, row in zip(docs, scores.tolist(), strict=True):
+            doc.cats.update(zip(self.labels, row, strict=True))
+
+    def embed(self, docs: Iterable[Doc]) -> Floats2d:
+        """The vector of each document that the head sees. Shape: (n_docs, width)"""
+        from ..layers.device import to_ops
+
+        shim = self._shim
+        if shim.reading is None:
+            raise ValueError(
+                f"'{self.name}' shares its encoder with the pipeline; take vectors from the "
+                f"'transformer' component instead."
+            )
+        return to_ops(self.model.ops, shim.embed([doc.text for doc in docs]))
+
+    # -- training ---------------------------------------------------------------------------
+
+    def update(
+        self,
+        examples: Iterable[Example],
+        *,
+        drop: float = 0.0,
+        sgd: Optional[Optimizer] = None,
+        losses: Optional[Dict[str, float]] = None,
+    ) -> Dict[str, float]:
+        """Add the gradients of a batch, and step if an optimizer is given.
+
+        Gradients are sums over examples; `finish_update` divides them by the weight seen since
+        the last step, so splitting a batch over several calls changes nothing.
+
+        examples (Iterable[Example]): The batch. Missing gold labels are masked.
+        drop (float): Dropout rate.
+        sgd (Optional[Optimizer]): Steps right away; otherwise call `finish_update`.
+        losses (Optional[Dict[str, float]]): Gets the mean loss added under the component's name.
+        RETURNS (Dict[str, float]): The losses.
+        """
+        losses = {} if losses is None else losses
+        losses.setdefault(self.name, 0.0)
+        examples = list(examples)
+        validate_examples(examples, "XltTextCat.update")
+        shim = self._shim
+        shim.classifier.set_dropout(drop)
+        set_dropout_rate(self.model, drop)
+        gold = self._read_gold(examples)
+        docs = [eg.predicted for eg in examples]
+        total = float(gold.weights.sum())
+        if total <= 0.0:
+            return losses
+        if shim.reading is None:
+            # The shared encoder divides by nothing, so its gradient is that of the mean.
+            parts, scale = [list(range(len(docs)))], 1.0 / total
+        else:
+            parts, scale = shim.plan_updates([doc.text for doc in docs]), 1.0
+        loss = 0.0
+        for part in parts:
+            if gold.weights[part].sum() <= 0.0 and shim.reading is not None:
+                continue
+            logits, backprop = self.model.begin_update([docs[i] for i in part])
+            part_loss, d_logits = self._get_loss(gold.select(part), logits)
+            backprop(self.model.ops.asarray2f(d_logits * scale))
+            loss += part_loss
+        shim.weight_seen += total * scale
+        losses[self.name] += loss / total
+        if sgd is not None:
+            self.finish_update(sgd)
+        return losses
+
+    def get_loss(self, examples: Sequence[Example], scores: Floats2d) -> Tuple[float, Floats2d]:
+        """Mean loss of logits, and the gradient of the summed loss.
+
+        scores (Floats2d): Logits. Shape: (n_docs, n_labels)
+        RETURNS (Tuple[float, Floats2d]): The loss and the gradient, in the logits' shape.
+        """
+        gold = self._read_gold(examples)
+        loss, d_scores = self._get_loss(gold, scores)
+        return loss / max(float(gold.weights.sum()), 1e-12), d_scores
+
+    def _get_loss(self, gold: Gold, logits: Floats2d) -> Tuple[float, Floats2d]:
+        from ..layers.losses import LOSSES, smooth_labels
+
+        targets = smooth_labels(gold.targets, gold.known, self.label_smoothing)
+        loss = LOSSES[self.exclusive]
+        return loss(self.model.ops.to_numpy(logits), targets, gold.known, gold.weights)
+
+    def _read_gold(self, examples: Sequence[Example]) -> Gold:
+        return read_gold(
+            examples, self.labels, exclusive=self.exclusive, class_weights=self.class_weights
+        )
+
+    def set_run_length(self, n_steps: int) -> None:
+        """Tell how many steps the run will have; called by `spacy_xlt.run_length.v1`."""
+        self._shim.set_run_length(n_steps)
+
+    # -- labels and weights to start from ---------------------------------------------------
+
+    def initialize(
+        self,
+        get_examples: Callable[[], Iterable[Example]],
+        *,
+        nlp: Optional[Language] = None,
+        labels: Optional[List[str]] = None,
+        positive_label: Optional[str] = None,
+        train_langs: Optional[List[str]] = None,
+        start_from: Optional[Union[str, Path]] = None,
+        new_head: bool = False,
+    ) -> None:
+        """Set the labels, read the encoder and fit the head's starting point.
+
+        get_examples (Callable[[], Iterable[Example]]): Training examples.
+        nlp (Optional[Language]): The pipeline.
+        labels (Optional[List[str]]): Labels in the order of the output; those of the examples,
+            sorted, if not given.
+        positive_label (Optional[str]): The label that counts as positive where there are two.
+        train_langs (Optional[List[str]]): Source languages, against which scores are compared;
+            by default those of the pipeline started from, or of the examples.
+        start_from (Optional[Union[str, Path]]): A trained pipeline to take the encoder and the
+            head's rows of shared labels from; labels it lacks start at zero.
+        new_head (bool): Take only the encoder from `start_from`, and fit the head anew.
+        RAISES (ValueError): If there are no labels, if a declared label has no example, or if
+            the encoder or pipeline cannot be read.
+        """
+        validate_get_examples(get_examples, "XltTextCat.initialize")
+        examples = list(get_examples())
+        started = None if start_from is None else read_started(Path(start_from), self.name)
+        known = [] if started is None or new_head else started.labels
+        self.cfg["labels"] = self._choose_labels(examples, labels, known)
+        for label in self.labels:
+            self.vocab.strings.add(label)
+        self.cfg["positive_label"] = self._check_positive_label(positive_label)
+        self.cfg["train_langs"] = self._choose_langs(examples, train_langs, started)
+        if started is not None:
+            self._shim.from_disk(started.weights_path)
+        elif self._shim.reading is not None:
+            self._shim.load_encoder(len(self.labels))
+        else:
+            self._initialize_shared(examples)
+        if started is not None and not new_head and set(started.labels) & set(self.labels):
+            index = {label: i for i, label in enumerate(started.labels)}
+            self._set_head(*self._shim.head_rows([index.get(label) for label in self.labels]))
+        else:
+            self._start_head(examples)
+
+    def _initialize_shared(self, examples: List[Example]) -> None:
+        self.model.get_ref("output_layer").set_dim("nO", len(self.labels), force=True)
+        self.model.initialize(X=[eg.reference for eg in examples[:10]])
+
+    def _set_head(self, weight: Floats2d, bias: Floats1d) -> None:
+        self._shim.set_head(weight, bias)
+        self.model.get_ref("output_layer").set_dim("nO", len(self.labels), force=True)
+
+    def _start_head(self, examples: List[Example]) -> None:
+        """A new head: a linear probe on the encoder's vectors, zeros where there is none."""
+        from ..layers.losses import LOSSES
+        from ..layers.probe import fit_probe
+
+        gold = self._read_gold(examples)
+        counted = numpy.flatnonzero(gold.weights > 0.0).tolist()
+        if self._shim.reading is None or self.probe_strength == 0.0 or not counted:
+            self._set_head(*self._shim.head_rows([None] * len(self.labels)))
+            return
+        gold = gold.select(counted)
+        head = fit_probe(
+            self._shim.features([examples[i].reference.text for i in counted]),
+            gold.targets,
+            gold.known,
+            gold.weights,
+            loss=LOSSES[self.exclusive],
+            C=self.probe_strength,
+        )
+        self._set_head(*head)
+
+    def _choose_labels(
+        self, examples: List[Example], declared: Optional[List[str]], known: Sequence[str]
+    ) -> List[str]:
+        counts = count_labels(examples)
+        if declared is None:
+            labels = [label for label in known if label in counts]
+            labels += sorted(set(counts) - set(labels))
+            dropped = [label for label in known if label not in counts]
+            if dropped:
+                warnings.warn(
+                    f"No training example has the labels {dropped} of the pipeline started from; "
+                    f"'{self.name}' drops them. To keep them, list all labels under "
+                    f"[initialize.components.{self.name}] labels = […].",
+                    stacklevel=3,
+                )
+        else:
+            labels = list(dict.fromkeys(declared))
+            lacking = [x for x in labels if not counts.get(x) and x not in known]
+            if lacking and any(counts.values()):
+                raise ValueError(
+                    f"No training example has the declared labels {lacking} of '{self.name}'. "
+                    f"Labels with examples: {sorted(x for x, n in counts.items() if n)}. Add "
+                    f"examples, or remove these from [initialize.components.{self.name}] labels."
+                )
+            unknown = sorted(set(counts) - set(labels))
+            if unknown:
+                warnings.warn(
+                    f"Training examples have labels {unknown}, which '{self.name}' does not "
+                    f"declare; it ignores them.",
+                    stacklevel=3,
+                )
+        least = 2 if self.exclusive else 1
+        if len(labels) < least:
+            raise ValueError(
+                f"'{self.name}' found the labels {labels} in {len(examples)} training examples, "
+                f"but needs at least {least}. Check that the documents in paths.train have "
+                f"`cats`, or list labels under [initialize.components.{self.name}] labels = […]."
+            )
+        return labels
+
+    def _check_positive_label(self, label: Optional[str]) -> Optional[str]:
+        if label is not None and (label not in self.labels or len(self.labels) != 2):
+            raise ValueError(
+                f"positive_label is '{label}', but the labels of '{self.name}' are "
+                f"{list(self.labels)}. It must be one of exactly two labels."
+            )
+        return label
+
+    def _choose_langs(
+        self, examples: List[Example], declared: Optional[List[str]], started: Optional[Started]
+    ) -> List[str]:
+        if declared is not None:
+            return [standardize_language(lang) for lang in declared]
+        if started is not None and started.train_langs:
+            return list(started.train_langs)
+        return sorted({get_doc_language(eg.reference) for eg in examples} - {""})
+
+    def add_label(self, label: str) -> int:
+        """Add a label, also to a trained component; its probability starts low or even.
+
+        RETURNS (int): 1 if it was added, 0 if it was there.
+        """
+        if not isinstance(label, str):
+            raise ValueError(f"A label must be a string, not {type(label).__name__}: {label!r}")
+        if label in self.labels:
+            return 0
+        self.cfg["labels"].append(label)
+        self.vocab.strings.add(label)
+        if self._shim.is_ready:
+            n_old = len(self.labels) - 1
+            self._set_head(*self._shim.head_rows([*range(n_old), None]))
+        return 1
+
+    # -- storage ----------------------------------------------------------------------------
+
+    def to_disk(self, path: Union[str, Path], *, exclude: Iterable[str] = ()) -> None:
+        writers = {
+            "cfg": lambda p: srsly.write_json(p, self.cfg),
+            "vocab": lambda p: self.vocab.to_disk(p),
+            "model": lambda p: self._shim.to_disk(p),
+        }
+        util.to_disk(path, writers, exclude)
+
+    def from_disk(self, path: Union[str, Path], *, exclude: Iterable[str] = ()) -> "XltTextCat":
+
+        def read_model(model_path: Path) -> None:
+            self._shim.from_disk(model_path)
+            self.model.get_ref("output_layer").set_dim("nO", len(self.labels), force=True)
+
+        readers = {
+            "cfg": lambda p: self.cfg.update(srsly.read_json(p)),
+            "vocab": lambda p: self.vocab.from_disk(p),
+            "model": read_model,
+        }
+        util.from_disk(path, readers, exclude)
+        return self

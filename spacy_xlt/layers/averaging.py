@@ -1,0 +1,30 @@
+"""The running mean of weights over the last part of a run."""
+
+from typing import Dict, List
+
+import torch
+from torch import Tensor, nn
+
+
+class RunningMean:
+    """Mean of parameters over the steps since it started, kept beside them in fp32.
+
+    SOURCE: uniform averaging over a run's last steps, as for stochastic weight averaging
+        (Izmailov et al. 2018, https://arxiv.org/abs/1803.05407), but at every step.
+    """
+
+    def __init__(self, parameters: Dict[str, nn.Parameter]):
+        self._parameters = parameters
+        self.means: Dict[str, Tensor] = {}
+        self.n_steps = 0
+
+    @torch.no_grad()
+    def update(self) -> None:
+        """Take the parameters as they are now into the mean."""
+        if not self.means:
+            self.means = {name: p.detach().clone() for name, p in self._parameters.items()}
+        else:
+            means: List[Tensor] = list(self.means.values())
+            current = [p.detach() for p in self._parameters.values()]
+            torch._foreach_lerp_(means, current, 1.0 / (self.n_steps + 1))
+        self.n_steps += 1

@@ -1,0 +1,139 @@
+"""Encoder, pooling and head in one torch module."""
+
+from typing import Any, Dict, Optional, Sequence
+
+import numpy
+import torch
+from torch import Tensor, nn
+
+from ..types import Freeze
+from .device import autocast
+from .encoder import Encoder, build_encoder, set_dropout
+from .windows import PaddedBatch
+
+
+class TextClassifier(nn.Module):
+    """A linear head on one vector per document.
+
+    encoder (Optional[Encoder]): What makes the vectors; None where they come from elsewhere.
+    width (int): Length of the vectors.
+    n_labels (int): Number of outputs.
+    normalize (bool): Whether pooled vectors get unit length.
+    """
+
+    def __init__(self, encoder: Optional[Encoder], width: int, n_labels: int, *, normalize: bool):
+        super().__init__()
+        self.encoder = encoder
+        self.normalize = normalize
+        self.dropout = nn.Dropout(0.0)
+        self.head = nn.Linear(width, n_labels)
+        nn.init.normal_(self.head.weight, std=0.02)
+        nn.init.zeros_(self.head.bias)
+
+    @property
+    def width(self) -> int:
+        return self.head.in_features
+
+    @property
+    def device(self) -> torch.device:
+        return self.head.weight.device
+
+    def pool(self, batches: Sequence[PaddedBatch], n_docs: int, dtype: torch.dtype) -> Tensor:
+        """One vector per document: the weighted mean of its pieces over all its windows.
+
+        batches (Sequence[PaddedBatch]): Every window of the documents, in any order.
+        n_docs (int): Number of documents; one without windows gets the zero vector.
+        dtype (torch.dtype): Arithmetic of the encoder's matrix products.
+        RETURNS (Tensor): fp32. Shape: (n_docs, width)
+        """
+        assert self.encoder is not None
+        device = self.device
+        sums = torch.zeros(n_docs, self.width, device=device)
+        totals = torch.zeros(n_docs, device=device)
+        for batch in batches:
+            weights = torch.from_numpy(batch.weights).to(device)
+            docs = torch.from_numpy(batch.docs).to(device)
+            with autocast(device, dtype):
+                hidden = self.encoder(
+                    torch.from_numpy(batch.ids).to(device), torch.from_numpy(batch.mask).to(device)
+                )
+            vectors = torch.bmm(weights.unsqueeze(1), hidden.float()).squeeze(1)
+            sums = sums.index_add(0, docs, vectors)
+            totals = totals.index_add(0, docs, weights.sum(dim=1))
+        pooled = sums / totals.clamp(min=1e-6).unsqueeze(1)
+        return nn.functional.normalize(pooled, dim=1) if self.normalize else pooled
+
+    def classify(self, pooled: Tensor) -> Tensor:
+        """Logits of pooled vectors, dropout before the head. Shape: (n_docs, n_labels)"""
+        return self.head(self.dropout(pooled))
+
+    def set_dropout(self, rate: float) -> None:
+        set_dropout(self, rate)
+
+    def set_head(self, weight: numpy.ndarray, bias: numpy.ndarray) -> None:
+        """Replace the head. Shapes: (n_labels, width), (n_labels,)"""
+        self.head = nn.Linear(self.width, weight.shape[0], device=self.device)
+        with torch.no_grad():
+            self.head.weight.copy_(torch.from_numpy(weight))
+            self.head.bias.copy_(torch.from_numpy(bias))
+
+    def freeze(self, what: Freeze) -> None:
+        """Choose which parameters training leaves untouched.
+
+        what (Freeze): "none", "embeddings" (the word-piece table), a number N (everything below
+            the layers, and the N lowest layers), or "encoder".
+        RAISES (ValueError): If it is none of these.
+        """
+        if self.encoder is None:
+            return
+        n_layers = self.encoder.n_layers
+        for _, parameter, depth in self.encoder.named_depths():
+            if isinstance(what, int) and not isinstance(what, bool) and 0 <= what <= n_layers:
+                frozen = depth <= what
+            elif what in ("none", "embeddings", "encoder"):
+                is_table = parameter is self.encoder.piece_table
+                frozen = what == "encoder" or (what == "embeddings" and is_table)
+            else:
+                raise ValueError(
+                    f"freeze is {what!r}. Allowed are 'none', 'embeddings', 'encoder', or a "
+                    f"number of lowest layers from 0 to {n_layers}."
+                )
+            parameter.requires_grad_(not frozen)
+
+
+def assemble_classifier(
+    config: Optional[Dict[str, Any]],
+    tensors: Dict[str, Tensor],
+    *,
+    normalize: bool,
+    attention: str = "eager",
+) -> TextClassifier:
+    """Build a classifier around tensors, without copying them.
+
+    config (Optional[Dict[str, Any]]): Content of the encoder's `config.json`; None if the
+        classifier is a head only.
+    tensors (Dict[str, Tensor]): The tensors by name.
+    normalize (bool): Whether pooled vectors get unit length.
+    attention (str): "eager" or "sdpa".
+    RETURNS (TextClassifier): The classifier.
+    RAISES (ValueError): If tensors are missing, unknown or of the wrong shape.
+    """
+    if "head.weight" not in tensors:
+        raise ValueError("The classifier's weights are incomplete: 'head.weight' is missing.")
+    n_labels, width = tensors["head.weight"].shape
+    encoder = None if config is None else build_encoder(config, attention=attention)
+    classifier = TextClassifier(encoder, width, n_labels, normalize=normalize)
+    expected = {name for name, _ in classifier.named_parameters()}
+    if set(tensors) != expected:
+        missing, unknown = sorted(expected - set(tensors)), sorted(set(tensors) - expected)
+        raise ValueError(
+            f"The classifier's weights do not fit its configuration: {len(missing)} tensors are "
+            f"missing {missing[:3]}, {len(unknown)} are unknown {unknown[:3]}."
+        )
+    try:
+        classifier.load_state_dict(tensors, strict=False, assign=True)
+    except RuntimeError as e:
+        raise ValueError(f"The classifier's weights do not fit its configuration: {e}") from e
+    if encoder is not None:
+        encoder.tie_weights()
+    return classifier

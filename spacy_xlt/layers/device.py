@@ -1,0 +1,70 @@
+"""Where and in which precision the torch modules run."""
+
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import torch
+from thinc.api import CupyOps, Ops
+from thinc.util import torch2xp, xp2torch
+from torch import Tensor
+
+from ..compat import default_device
+from ..types import Precision
+
+
+def resolve_device(device: str) -> torch.device:
+    """The device that a setting means.
+
+    device (str): torch's name of a device, or "auto".
+    RETURNS (torch.device): The device.
+    RAISES (ValueError): If torch does not know the name.
+    """
+    name = default_device() if device == "auto" else device
+    try:
+        return torch.device(name)
+    except RuntimeError as e:
+        raise ValueError(
+            f"'{device}' is not a device. Allowed are 'auto', 'cpu', 'cuda', 'cuda:N' and 'mps'."
+        ) from e
+
+
+def resolve_precision(precision: Precision, device: torch.device) -> torch.dtype:
+    """The arithmetic of the encoder's matrix products.
+
+    "auto" is bfloat16 where the hardware multiplies in it, not merely where torch accepts it:
+    without such hardware it is slower than fp32.
+    """
+    if precision == "auto":
+        return torch.bfloat16 if has_bfloat16_hardware(device) else torch.float32
+    return {"fp32": torch.float32, "bf16": torch.bfloat16}[precision]
+
+
+def has_bfloat16_hardware(device: torch.device) -> bool:
+    """Whether a device has instructions for bfloat16 products."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    if device.type == "cpu":
+        checks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+        return any(getattr(torch.cpu, name, bool)() for name in checks)
+    return False
+
+
+def autocast(device: torch.device, dtype: torch.dtype) -> AbstractContextManager:
+    """Context in which matrix products run in `dtype`; nothing for fp32."""
+    if dtype == torch.float32:
+        return nullcontext()
+    return torch.autocast(device.type, dtype=dtype)
+
+
+def to_ops(ops: Ops, tensor: Tensor) -> Any:
+    """A torch tensor as the array type of Thinc's ops."""
+    if isinstance(ops, CupyOps) and tensor.is_cuda:
+        return torch2xp(tensor.contiguous(), ops=ops)
+    return ops.asarray(tensor.cpu().numpy())
+
+
+def to_torch(array: Any, device: torch.device) -> Tensor:
+    """An array of Thinc's as a torch tensor on a device."""
+    return xp2torch(array, device=torch.device("cpu") if device.type == "cpu" else device).to(
+        device
+    )

@@ -1,0 +1,198 @@
+"""The transformer that turns word pieces into vectors. The only file that knows transformers."""
+
+import copy
+from pathlib import Path
+from typing import Any, Callable, Dict, Iterator, List, Tuple
+
+import torch
+from torch import Tensor, nn
+from transformers import AutoConfig, AutoModel, MT5EncoderModel, PretrainedConfig, T5EncoderModel
+from transformers.modeling_utils import no_init_weights
+
+from ..encoder_files import CONFIG_FILE, check_encoder_config, read_encoder_config
+
+# Model types whose plain AutoModel has more than the encoder that is needed here.
+_BUILDERS: Dict[str, Callable[[PretrainedConfig], nn.Module]] = {
+    "bert": lambda config: AutoModel.from_config(config, add_pooling_layer=False),
+    "roberta": lambda config: AutoModel.from_config(config, add_pooling_layer=False),
+    "xlm-roberta": lambda config: AutoModel.from_config(config, add_pooling_layer=False),
+    "xlm-roberta-xl": lambda config: AutoModel.from_config(config, add_pooling_layer=False),
+    "mt5": MT5EncoderModel._from_config,
+    "t5": T5EncoderModel._from_config,
+}
+# The same, for loading with weights.
+_LOADERS: Dict[str, Callable[..., nn.Module]] = {
+    "mt5": MT5EncoderModel.from_pretrained,
+    "t5": T5EncoderModel.from_pretrained,
+}
+_NO_POOLER = ("bert", "roberta", "xlm-roberta", "xlm-roberta-xl")
+# Those that can only compute attention step by step.
+_EAGER_ONLY = ("deberta-v2", "xlnet", "t5", "mt5", "xlm-roberta-xl")
+# Names under which configurations give the number of positions.
+_POSITION_KEYS = ("max_position_embeddings", "n_positions")
+
+
+class Encoder(nn.Module):
+    """A transformer that returns the vectors of its last layer."""
+
+    def __init__(self, transformer: nn.Module):
+        super().__init__()
+        self.transformer = transformer
+
+    @property
+    def config(self) -> PretrainedConfig:
+        return self.transformer.config
+
+    @property
+    def width(self) -> int:
+        return int(self.config.hidden_size)
+
+    @property
+    def n_layers(self) -> int:
+        return int(self.config.num_hidden_layers)
+
+    @property
+    def max_pieces(self) -> int:
+        """Longest input, special pieces included."""
+        for key in _POSITION_KEYS:
+            n_positions = getattr(self.config, key, None)
+            if n_positions:
+                # RoBERTa's positions start after the padding id.
+                offset = self.config.pad_token_id + 1 if "roberta" in self.model_type else 0
+                return int(n_positions) - offset
+        return 512  # relative positions: no limit but memory; what such encoders were trained with
+
+    @property
+    def model_type(self) -> str:
+        return str(self.config.model_type)
+
+    def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
+        """Encode padded windows.
+
+        ids (Tensor): Piece ids. Shape: (n_windows, n_pieces)
+        mask (Tensor): 1 where there is a piece. Shape: (n_windows, n_pieces)
+        RETURNS (Tensor): Piece vectors. Shape: (n_windows, n_pieces, width)
+        """
+        return self.transformer(input_ids=ids, attention_mask=mask, return_dict=True)[0]
+
+    def named_depths(self) -> Iterator[Tuple[str, nn.Parameter, int]]:
+        """Every parameter with its depth: 0 for what is below the first layer, 1 for the first
+        layer, `n_layers` for the last one and for what is above it.
+
+        YIELDS (Tuple[str, nn.Parameter, int]): Name, parameter, depth.
+        """
+        prefix = self._layers_prefix()
+        for name, parameter in self.named_parameters():
+            if name.startswith(prefix):
+                depth = int(name[len(prefix) :].split(".", 1)[0]) + 1
+            elif parameter is self.piece_table or "embed" in name or name.endswith("wpe.weight"):
+                depth = 0
+            else:
+                depth = self.n_layers
+            yield name, parameter, depth
+
+    @property
+    def piece_table(self) -> nn.Parameter:
+        """The word-piece embeddings. Shape: (n_pieces, width)"""
+        return self.transformer.get_input_embeddings().weight
+
+    def _layers_prefix(self) -> str:
+        for name, module in self.named_modules():
+            if isinstance(module, nn.ModuleList) and len(module) == self.n_layers:
+                return f"{name}."
+        raise ValueError(
+            f"Cannot find the {self.n_layers} layers of a '{self.model_type}' encoder."
+        )
+
+    def to_json(self) -> Dict[str, Any]:
+        """The configuration, as `config.json` holds it."""
+        # The library's own notes of where and how it was loaded do not belong to the model.
+        return {k: v for k, v in self.config.to_dict().items() if not k.startswith("_")}
+
+    def tie_weights(self) -> None:
+        """Let parameters that the model shares between modules be one tensor again."""
+        self.transformer.tie_weights()
+
+
+def load_encoder(path: Path) -> Encoder:
+    """Read an encoder directory, in fp32.
+
+    path (Path): Directory with config.json and *.safetensors.
+    RETURNS (Encoder): The encoder, ready for training.
+    RAISES (ValueError): If the directory is no encoder, asks for foreign code, holds no
+        safetensors, or holds weights of another shape.
+    """
+    path = Path(path)
+    model_type = read_encoder_config(path)["model_type"]
+    if not any(path.glob("*.safetensors")):
+        raise ValueError(
+            f"'{path}' has a {CONFIG_FILE} but no *.safetensors. Weights in pickle files (*.bin) "
+            f"are refused; fetch the encoder again or convert them to safetensors."
+        )
+    load = _LOADERS.get(model_type, AutoModel.from_pretrained)
+    settings: Dict[str, Any] = {"add_pooling_layer": False} if model_type in _NO_POOLER else {}
+    try:
+        transformer, info = load(
+            str(path),
+            local_files_only=True,
+            use_safetensors=True,
+            trust_remote_code=False,
+            torch_dtype=torch.float32,
+            attn_implementation="eager",
+            output_loading_info=True,
+            **settings,
+        )
+    except (RuntimeError, OSError, KeyError) as e:
+        raise ValueError(f"Cannot read the encoder in '{path}': {e}") from e
+    except Exception as e:
+        # The safetensors library raises its own error, which is no ValueError.
+        if type(e).__name__ != "SafetensorError":
+            raise
+        raise ValueError(
+            f"The weights in '{path}' are damaged: {e}. Fetch the encoder again."
+        ) from e
+    if info["missing_keys"]:
+        raise ValueError(
+            f"'{path}' lacks {len(info['missing_keys'])} tensors of a '{model_type}' encoder, "
+            f"for instance {sorted(info['missing_keys'])[:3]}. Fetch the encoder again."
+        )
+    return Encoder(transformer)
+
+
+def build_encoder(config: Dict[str, Any], *, attention: str = "eager") -> Encoder:
+    """An encoder without weights, to be filled with `load_state_dict(…, assign=True)`.
+
+    config (Dict[str, Any]): Content of a `config.json`.
+    attention (str): "eager", or "sdpa" where the model type has it.
+    RETURNS (Encoder): The encoder; its parameters hold no meaningful numbers.
+    """
+    check_encoder_config(config, source="The pipeline's encoder configuration")
+    model_type = config["model_type"]
+    hf_config = AutoConfig.for_model(**copy.deepcopy(config))
+    hf_config._attn_implementation = "eager" if model_type in _EAGER_ONLY else attention
+    build = _BUILDERS.get(model_type, AutoModel.from_config)
+    with no_init_weights():
+        return Encoder(build(hf_config))
+
+
+def set_dropout(module: nn.Module, rate: float) -> None:
+    """Set every dropout inside a module, the attention's included.
+
+    rate (float): Share of values that training drops, in [0, 1).
+    """
+    for part in module.modules():
+        if isinstance(part, nn.Dropout):
+            part.p = rate
+        elif type(part).__name__ == "StableDropout":
+            part.drop_prob = rate
+        # Attention of the functional kind keeps the rate as a number.
+        for name in ("dropout_prob", "attention_dropout", "dropout"):
+            if isinstance(getattr(part, name, None), float):
+                setattr(part, name, rate)
+
+
+def linear_parameters(module: nn.Module) -> List[nn.Parameter]:
+    """Weights and biases of every linear map: what low precision is worth storing for."""
+    return [
+        p for part in module.modules() if isinstance(part, nn.Linear) for p in part.parameters()
+    ]

@@ -1,0 +1,80 @@
+"""Losses over labels that may be soft, weighted or missing. NumPy only, so the linear probe and
+the component's training share one definition."""
+
+from typing import Callable, Dict, Tuple
+
+import numpy
+
+# (logits, targets, known, weights) -> (summed loss, gradient of the logits)
+Loss = Callable[
+    [numpy.ndarray, numpy.ndarray, numpy.ndarray, numpy.ndarray], Tuple[float, numpy.ndarray]
+]
+
+_TINY = 1e-12
+
+
+def cross_entropy(
+    logits: numpy.ndarray, targets: numpy.ndarray, known: numpy.ndarray, weights: numpy.ndarray
+) -> Tuple[float, numpy.ndarray]:
+    """Summed cross-entropy of exclusive labels; unknown labels take no part in the softmax.
+
+    logits (numpy.ndarray): Scores before the softmax. Shape: (n_docs, n_labels)
+    targets (numpy.ndarray): Gold probabilities; rows need not sum to 1. Shape: (n_docs, n_labels)
+    known (numpy.ndarray): 1 where the gold probability is known, else 0. Shape: (n_docs, n_labels)
+    weights (numpy.ndarray): What each document counts. Shape: (n_docs,)
+    RETURNS (Tuple[float, numpy.ndarray]): Weighted sum of the losses, and its gradient.
+    """
+    scores = numpy.where(known > 0, logits, -numpy.inf)
+    top = scores.max(axis=1, keepdims=True, initial=-1e30)
+    exp = numpy.where(known > 0, numpy.exp(scores - top), 0.0)
+    total = numpy.maximum(exp.sum(axis=1, keepdims=True), _TINY)
+    probs = exp / total
+    gold = targets * known
+    mass = gold.sum(axis=1, keepdims=True)
+    log_probs = numpy.where(known > 0, scores - top - numpy.log(total), 0.0)
+    loss = float(-(weights[:, None] * gold * log_probs).sum())
+    d_logits = weights[:, None] * (probs * mass - gold)
+    return loss, d_logits.astype(logits.dtype)
+
+
+def binary_cross_entropy(
+    logits: numpy.ndarray, targets: numpy.ndarray, known: numpy.ndarray, weights: numpy.ndarray
+) -> Tuple[float, numpy.ndarray]:
+    """Summed binary cross-entropy of independent labels; unknown labels count nothing.
+
+    Arguments and result are those of `cross_entropy`.
+    """
+    counts = known * weights[:, None]
+    # log(1 + exp(-|x|)) never overflows
+    losses = numpy.maximum(logits, 0) - logits * targets + numpy.log1p(numpy.exp(-abs(logits)))
+    d_logits = counts * (sigmoid(logits) - targets)
+    return float((counts * losses).sum()), d_logits.astype(logits.dtype)
+
+
+def softmax(logits: numpy.ndarray) -> numpy.ndarray:
+    """Probabilities of exclusive labels. Shape: (n_docs, n_labels)"""
+    exp = numpy.exp(logits - logits.max(axis=1, keepdims=True, initial=-1e30))
+    return exp / numpy.maximum(exp.sum(axis=1, keepdims=True), _TINY)
+
+
+def sigmoid(logits: numpy.ndarray) -> numpy.ndarray:
+    """Probabilities of independent labels. Shape: (n_docs, n_labels)"""
+    small = numpy.exp(-abs(logits))
+    return numpy.where(logits >= 0, 1.0, small) / (1.0 + small)
+
+
+def smooth_labels(targets: numpy.ndarray, known: numpy.ndarray, smoothing: float) -> numpy.ndarray:
+    """Move a share of every gold distribution to the uniform one over its known labels.
+
+    targets (numpy.ndarray): Gold probabilities. Shape: (n_docs, n_labels)
+    known (numpy.ndarray): 1 where the gold probability is known. Shape: (n_docs, n_labels)
+    smoothing (float): The share, in [0, 1).
+    RETURNS (numpy.ndarray): Smoothed probabilities. Shape: (n_docs, n_labels)
+    """
+    n_known = numpy.maximum(known.sum(axis=1, keepdims=True), 1.0)
+    return targets * (1.0 - smoothing) + smoothing * known / n_known
+
+
+# whether labels exclude each other -> loss, and what turns logits into probabilities
+LOSSES: Dict[bool, Loss] = {True: cross_entropy, False: binary_cross_entropy}
+ACTIVATIONS: Dict[bool, Callable[[numpy.ndarray], numpy.ndarray]] = {True: softmax, False: sigmoid}

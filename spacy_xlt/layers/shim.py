@@ -1,0 +1,459 @@
+"""The shim between Thinc and the torch classifier: pieces, windows, steps, averages, storage."""
+
+import copy
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Tuple, Union
+
+import numpy
+import torch
+from thinc.api import Optimizer, Shim
+from torch import Tensor
+
+from ..encoder_files import EncoderRecord, read_encoder_record
+from ..pieces import ArrayCache, PieceTokenizer
+from ..types import EncoderSettings, Freeze, Pooling, Precision
+from .averaging import RunningMean
+from .classifier import TextClassifier, assemble_classifier
+from .device import resolve_device, resolve_precision
+from .encoder import linear_parameters, load_encoder
+from .optim import ParameterGroup, TorchOptimizer, group_parameters
+from .storage import load_shim, save_shim, shim_from_bytes, shim_to_bytes
+from .windows import PaddedBatch, pad_into_batches, split_into_windows
+
+CACHE_BYTES = 256 * 1024 * 1024
+# Above this the encoder forgets what it knew within a few steps.
+RISKY_RATE = 5e-4
+
+Backprop = Callable[[Tensor], Optional[Tensor]]
+
+
+@dataclass(frozen=True)
+class ClassifierSettings:
+    """How a classifier trains and predicts; `architectures.build_textcat_v1` explains each."""
+
+    freeze: Freeze = "embeddings"
+    rate_factor: float = 1.0
+    head_rate_factor: float = 2.0
+    layer_decay: float = 1.0
+    average_last: float = 0.7
+    max_train_pieces: int = 1024
+    max_train_windows: int = 4
+    max_predict_pieces: int = 4096
+    precision: Precision = "auto"
+    device: str = "auto"
+
+
+class TextCatShim(Shim):
+    """Holds a `TextClassifier` and does for it what Thinc asks of a layer.
+
+    Without a classifier (before `initialize`, or before a pipeline is loaded) it holds settings
+    only, so creating and copying a component costs nothing.
+    """
+
+    def __init__(self, settings: ClassifierSettings, reading: Optional[EncoderSettings] = None):
+        super().__init__(None)
+        self.settings = settings
+        self.reading = reading
+        self.tokenizer: Optional[PieceTokenizer] = None
+        self.record: EncoderRecord = {}
+        self.run_length = 0
+        # Where the frozen tensors were last written, and the stamp of that file.
+        self.frozen_stamps: Dict[str, Tuple[int, ...]] = {}
+        self._pieces = ArrayCache(CACHE_BYTES)
+        self._features = ArrayCache(CACHE_BYTES)
+        self._reset()
+
+    def _reset(self) -> None:
+        self.n_steps = 0
+        self.weight_seen = 0.0
+        self._optimizer: Optional[TorchOptimizer] = None
+        self._mean: Optional[RunningMean] = None
+        self._inference: Optional[TextClassifier] = None
+        self._warned: set = set()
+
+    # -- the classifier ---------------------------------------------------------------------
+
+    @property
+    def classifier(self) -> TextClassifier:
+        """The classifier. RAISES (ValueError): If there is none yet."""
+        if self._model is None:
+            raise ValueError(
+                "The classifier has no weights yet. Call nlp.initialize(…) with paths.encoder "
+                "set to an encoder directory, or load a trained pipeline."
+            )
+        return self._model
+
+    @property
+    def is_ready(self) -> bool:
+        return self._model is not None
+
+    def set_classifier(
+        self,
+        classifier: TextClassifier,
+        tokenizer: Optional[PieceTokenizer] = None,
+        record: Optional[EncoderRecord] = None,
+    ) -> None:
+        """Take a classifier, forgetting everything about an earlier one."""
+        classifier.freeze(self.settings.freeze)
+        self._model = classifier.to(resolve_device(self.settings.device))
+        self.tokenizer = tokenizer
+        self.record = record or {}
+        self.frozen_stamps = {}
+        self._pieces.clear()
+        self._features.clear()
+        self._reset()
+
+    def load_encoder(self, n_labels: int) -> None:
+        """Read the encoder directory of the settings, with a new head.
+
+        RAISES (ValueError): If there is no readable encoder.
+        """
+        assert self.reading is not None
+        if self.reading.path is None:
+            raise ValueError(
+                "No encoder is set. Set paths.encoder (or the component's model.encoder.path) to "
+                "an encoder directory, or get one with: python -m spacy xlt encoder fetch "
+                "multilingual-e5-small encoders/multilingual-e5-small"
+            )
+        path = Path(self.reading.path)
+        encoder = load_encoder(path)
+        classifier = TextClassifier(
+            encoder, encoder.width, n_labels, normalize=self.reading.normalize
+        )
+        tokenizer = PieceTokenizer.from_path(path)
+        if tokenizer.n_pieces > encoder.piece_table.shape[0]:
+            raise ValueError(
+                f"The tokenizer in '{path}' has {tokenizer.n_pieces} pieces, but the encoder has "
+                f"vectors for {encoder.piece_table.shape[0]}. They do not belong together."
+            )
+        self.set_classifier(classifier, tokenizer, read_encoder_record(path))
+
+    def set_run_length(self, n_steps: int) -> None:
+        """Tell how many steps the run will have, which averaging needs to know."""
+        self.run_length = n_steps
+
+    def set_head(self, weight: numpy.ndarray, bias: numpy.ndarray) -> None:
+        """Replace the head's weights; those of the encoder, and what steps know of them, stay.
+
+        weight, bias: Shapes: (n_labels, width), (n_labels,)
+        """
+        self._model = self._averaged_copy() if self._mean is not None else self.classifier
+        self._mean = None
+        self.classifier.set_head(weight, bias)
+        if self._optimizer is not None:
+            self._optimizer.regroup(self._groups())
+        self._inference = None
+
+    def head_rows(self, rows: Sequence[Optional[int]]) -> Tuple[numpy.ndarray, numpy.ndarray]:
+        """Weight and bias of a head made of rows of this one; None is a row of zeros.
+
+        RETURNS (Tuple[numpy.ndarray, numpy.ndarray]): Shapes: (n_rows, width), (n_rows,)
+        """
+        tensors = self.tensors()
+        weight, bias = tensors["head.weight"].cpu().numpy(), tensors["head.bias"].cpu().numpy()
+        new_weight = numpy.zeros((len(rows), weight.shape[1]), dtype="f")
+        new_bias = numpy.zeros(len(rows), dtype="f")
+        for i, row in enumerate(rows):
+            if row is not None:
+                new_weight[i], new_bias[i] = weight[row], bias[row]
+        return new_weight, new_bias
+
+    # -- from texts to logits ---------------------------------------------------------------
+
+    def predict(self, texts: Any) -> Tensor:
+        """Logits of texts, or of vectors where there is no encoder. Shape: (n_docs, n_labels)"""
+        with torch.inference_mode():
+            classifier = self._for_inference()
+            if isinstance(texts, Tensor):
+                return classifier.classify(texts.to(classifier.device)).float()
+            return classifier.classify(self._embed(classifier, texts)).float()
+
+    def embed(self, texts: Sequence[str]) -> Tensor:
+        """Pooled vectors of texts, as the head sees them. Shape: (n_docs, width)"""
+        with torch.inference_mode():
+            return self._embed(self._for_inference(), texts)
+
+    def begin_update(self, inputs: Any) -> Tuple[Tensor, Backprop]:
+        """Logits of a training batch, and what takes their gradient back.
+
+        inputs: Texts, or vectors where there is no encoder. Shape: (n_docs, width)
+        RETURNS (Tuple[Tensor, Backprop]): Logits, and a function from their gradient to that of
+            the inputs (None for texts). Gradients of weights add up until `finish_update`.
+        """
+        classifier = self.classifier.train()
+        if isinstance(inputs, Tensor):
+            pooled = inputs.to(classifier.device).requires_grad_(True)
+        elif self.settings.freeze == "encoder":
+            pooled = self._cached_features(inputs)
+        else:
+            batches = self._batches(
+                self._cached_pieces(inputs),
+                max_pieces=self.settings.max_train_pieces,
+                max_windows=self.settings.max_train_windows,
+            )
+            pooled = classifier.pool(batches, len(inputs), self._dtype)
+        logits = classifier.classify(pooled).float()
+
+        def backprop(d_logits: Tensor) -> Optional[Tensor]:
+            logits.backward(d_logits.to(logits.device))
+            return pooled.grad if isinstance(inputs, Tensor) else None
+
+        return logits.detach(), backprop
+
+    def plan_updates(self, texts: Sequence[str]) -> List[List[int]]:
+        """Parts of a training batch that fit into memory one after the other.
+
+        texts (Sequence[str]): The batch.
+        RETURNS (List[List[int]]): Indices of the texts of each part, alike in length within one.
+        """
+        if self.settings.freeze == "encoder":
+            return [list(range(len(texts)))]
+        limit = self.settings.max_train_windows * self._window_pieces
+        lengths = [min(p.size + 2, limit) for p in self._cached_pieces(texts)]
+        order = sorted(range(len(texts)), key=lambda i: -lengths[i])
+        parts: List[List[int]] = []
+        while order:
+            n_texts = max(1, self.settings.max_train_pieces // lengths[order[0]])
+            parts.append(order[:n_texts])
+            order = order[n_texts:]
+        return parts
+
+    def features(self, texts: Sequence[str]) -> numpy.ndarray:
+        """Pooled vectors of training texts, without dropout. Shape: (n_docs, width)"""
+        with torch.inference_mode():
+            return self._cached_features(texts).cpu().numpy()
+
+    def encode(self, texts: Sequence[str]) -> List[numpy.ndarray]:
+        """Piece ids of texts, without special pieces."""
+        return self._tokenizer.encode(texts)
+
+    @property
+    def pooling(self) -> Pooling:
+        assert self.reading is not None
+        return self.reading.pooling or self.record.get("pooling", "mean")
+
+    @property
+    def prefix(self) -> str:
+        assert self.reading is not None
+        if self.reading.prefix is not None:
+            return self.reading.prefix
+        return self.record.get("prefix", "")
+
+    @property
+    def _tokenizer(self) -> PieceTokenizer:
+        assert self.classifier is not None and self.tokenizer is not None
+        return self.tokenizer
+
+    @property
+    def _window_pieces(self) -> int:
+        assert self.reading is not None and self.classifier.encoder is not None
+        return min(self.reading.window_pieces, self.classifier.encoder.max_pieces)
+
+    @property
+    def _dtype(self) -> torch.dtype:
+        return resolve_precision(self.settings.precision, self.classifier.device)
+
+    def _batches(
+        self,
+        pieces: Sequence[numpy.ndarray],
+        *,
+        max_pieces: int,
+        max_windows: Optional[int] = None,
+    ) -> List[PaddedBatch]:
+        assert self.reading is not None and self.classifier.encoder is not None
+        tokenizer = self._tokenizer
+        # A prefix is cut off its text, so that every window starts with the same pieces.
+        prefix = tokenizer.encode([self.prefix.rstrip()])[0].tolist() if self.prefix else []
+        windows = split_into_windows(
+            pieces,
+            before=[*tokenizer.starts, *prefix],
+            after=tokenizer.ends,
+            window_pieces=self._window_pieces,
+            overlap_pieces=self.reading.overlap_pieces,
+            pooling=self.pooling,
+            max_windows=max_windows,
+            # Seeded from NumPy's global state, which spaCy seeds from training.seed.
+            rng=numpy.random.default_rng(numpy.random.randint(2**31)) if max_windows else None,
+        )
+        pad_id = self.classifier.encoder.config.pad_token_id or 0
+        return pad_into_batches(windows, max_pieces=max_pieces, pad_id=pad_id)
+
+    def _embed(
+        self,
+        classifier: TextClassifier,
+        texts: Sequence[str],
+        pieces: Optional[Sequence[numpy.ndarray]] = None,
+    ) -> Tensor:
+        if pieces is None:
+            pieces = self._tokenizer.encode(texts)
+        batches = self._batches(pieces, max_pieces=self.settings.max_predict_pieces)
+        return classifier.pool(batches, len(texts), self._dtype)
+
+    def _cached_pieces(self, texts: Sequence[str]) -> List[numpy.ndarray]:
+        found = [self._pieces.get(text) for text in texts]
+        missing = [i for i, pieces in enumerate(found) if pieces is None]
+        for i, pieces in zip(
+            missing, self._tokenizer.encode([texts[i] for i in missing]), strict=True
+        ):
+            self._pieces.put(texts[i], pieces)
+            found[i] = pieces
+        result = [pieces for pieces in found if pieces is not None]
+        self._warn_of_long_texts(result)
+        return result
+
+    def _cached_features(self, texts: Sequence[str]) -> Tensor:
+        """Pooled vectors by the encoder as it is now; only a frozen one's are kept."""
+        is_frozen = self.settings.freeze == "encoder"
+        found = [self._features.get(text) if is_frozen else None for text in texts]
+        missing = [i for i, vector in enumerate(found) if vector is None]
+        if missing:
+            with torch.inference_mode():
+                wanted = [texts[i] for i in missing]
+                vectors = self._embed(self._for_inference(), wanted).cpu().numpy()
+            for i, vector in zip(missing, vectors, strict=True):
+                found[i] = vector
+                if is_frozen:
+                    self._features.put(texts[i], vector)
+        return torch.from_numpy(numpy.stack([v for v in found if v is not None])).to(
+            self.classifier.device
+        )
+
+    def _warn_of_long_texts(self, pieces: Sequence[numpy.ndarray]) -> None:
+        limit = self.settings.max_train_windows * self._window_pieces
+        if "long" not in self._warned and any(p.size > limit for p in pieces):
+            self._warned.add("long")
+            warnings.warn(
+                f"A training text has more than {limit} word pieces. Training reads "
+                f"{self.settings.max_train_windows} windows of {self._window_pieces} pieces of "
+                f"such texts, drawn anew each time; prediction reads them whole. Raise "
+                f"max_train_windows to train on more.",
+                stacklevel=2,
+            )
+
+    # -- steps and averages -----------------------------------------------------------------
+
+    def finish_update(self, optimizer: Optimizer) -> None:
+        """Step the weights with the gradients seen since the last step, if there are any."""
+        if self.weight_seen <= 0.0 or self._model is None:
+            return
+        self._warn_of_rate(optimizer)
+        if self._optimizer is None:
+            self._optimizer = TorchOptimizer(self._groups())
+        self._optimizer.step(optimizer, self.weight_seen)
+        self.weight_seen = 0.0
+        self.n_steps += 1
+        self._inference = None
+        if self.run_length and self.n_steps > (1.0 - self.settings.average_last) * self.run_length:
+            if self._mean is None:
+                self._mean = RunningMean(dict(self._trainable()))
+            self._mean.update()
+
+    def _groups(self) -> List[ParameterGroup]:
+        return group_parameters(
+            self.classifier,
+            rate_factor=self.settings.rate_factor,
+            head_factor=self.settings.head_rate_factor,
+            layer_decay=self.settings.layer_decay,
+        )
+
+    def _warn_of_rate(self, optimizer: Optimizer) -> None:
+        rate = float(optimizer.learn_rate) * self.settings.rate_factor
+        trains_encoder = self.classifier.encoder is not None and self.settings.freeze != "encoder"
+        if trains_encoder and rate > RISKY_RATE and "rate" not in self._warned:
+            self._warned.add("rate")
+            warnings.warn(
+                f"The encoder trains at a learning rate of {rate:g}; above {RISKY_RATE:g} it "
+                f"usually forgets what it knew. Set training.optimizer.learn_rate to about 5e-5, "
+                f"or rate_factor in the component's model where other components need the rate.",
+                stacklevel=2,
+            )
+
+    def _trainable(self) -> Iterator[Tuple[str, Any]]:
+        return ((n, p) for n, p in self.classifier.named_parameters() if p.requires_grad)
+
+    def _averages(self) -> Dict[str, Tensor]:
+        return self._mean.means if self._mean is not None else {}
+
+    def tensors(self) -> Dict[str, Tensor]:
+        """Every tensor to predict with and to store, averaged ones where there is a mean."""
+        averages = self._averages()
+        named = dict(self.classifier.named_parameters())
+        return {name: averages.get(name, p.detach()) for name, p in named.items()}
+
+    def frozen_names(self) -> List[str]:
+        """Names of the tensors that training leaves untouched."""
+        return [n for n, p in self.classifier.named_parameters() if not p.requires_grad]
+
+    def _for_inference(self) -> TextClassifier:
+        """A second classifier on the same tensors, arranged for speed.
+
+        It has averaged weights, linear maps stored in the precision they are multiplied in,
+        and fused attention, whose backward pass is what makes it slow in training.
+        """
+        if self._inference is None:
+            source = self.classifier
+            tensors = self.tensors()
+            low = {id(p) for p in linear_parameters(source.encoder)} if source.encoder else set()
+            for name, parameter in source.named_parameters():
+                if id(parameter) in low:
+                    tensors[name] = tensors[name].to(self._dtype)
+            self._inference = assemble_classifier(
+                source.encoder.to_json() if source.encoder is not None else None,
+                tensors,
+                normalize=source.normalize,
+                attention="sdpa",
+            ).to(source.device)
+            self._inference.eval()
+        return self._inference
+
+    # -- copies -----------------------------------------------------------------------------
+
+    def __getstate__(self) -> Dict[str, Any]:
+        state = dict(self.__dict__)
+        # Optimizer state and caches belong to the process that trains.
+        state.update(_optimizer=None, _inference=None, weight_seen=0.0, frozen_stamps={})
+        state.update(_pieces=ArrayCache(CACHE_BYTES), _features=ArrayCache(CACHE_BYTES))
+        if self._mean is not None and self._model is not None:
+            state.update(_mean=None, _model=self._averaged_copy())
+        return state
+
+    def __deepcopy__(self, memo: Dict[int, Any]) -> "TextCatShim":
+        clone = type(self).__new__(type(self))
+        memo[id(self)] = clone
+        state = {k: copy.deepcopy(v, memo) for k, v in self.__getstate__().items() if k != "id"}
+        clone.__dict__.update(state)
+        with Shim.global_id_lock:
+            Shim.global_id += 1
+            clone.id = Shim.global_id
+        return clone
+
+    def _averaged_copy(self) -> TextClassifier:
+        classifier = copy.deepcopy(self.classifier)
+        averages = self._averages()
+        with torch.no_grad():
+            for name, parameter in classifier.named_parameters():
+                if name in averages:
+                    parameter.copy_(averages[name])
+        return classifier
+
+    def to_device(self, device_type: str, device_id: int) -> None:
+        if self._model is not None:
+            device = f"{device_type}:{device_id}" if device_type == "cuda" else device_type
+            self._model.to(device)
+            self._inference = None
+
+    def to_disk(self, path: Union[str, Path]) -> None:
+        save_shim(self, Path(path))
+
+    def from_disk(self, path: Union[str, Path]) -> "TextCatShim":
+        load_shim(self, Path(path))
+        return self
+
+    def to_bytes(self) -> bytes:
+        return shim_to_bytes(self)
+
+    def from_bytes(self, data: bytes) -> "TextCatShim":
+        shim_from_bytes(self, data)
+        return self

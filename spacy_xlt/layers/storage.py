@@ -1,0 +1,143 @@
+"""Trained classifiers on disk and in bytes: safetensors, the tokenizer's JSON, and small JSON."""
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Dict, Optional, Tuple
+
+import safetensors.torch
+import srsly
+from safetensors import SafetensorError
+from torch import Tensor
+
+from ..encoder_files import CONFIG_FILE, RECORD_FILE, WEIGHTS_FILE
+from ..pieces import TOKENIZER_FILE, PieceTokenizer
+from .classifier import assemble_classifier
+
+if TYPE_CHECKING:
+    from .shim import TextCatShim
+
+FROZEN_FILE = "frozen.safetensors"
+
+
+def save_shim(shim: "TextCatShim", path: Path) -> None:
+    """Write a classifier into a directory.
+
+    Frozen tensors have a file of their own, which is written once per directory: it is most of
+    the weight, and a run saves many times. Each file is written beside its place and renamed,
+    since the old one may be the very memory that the tensors are mapped to.
+
+    shim (TextCatShim): Holds the classifier.
+    path (Path): The directory; made if it is not there.
+    """
+    path.mkdir(parents=True, exist_ok=True)
+    frozen_names = set(shim.frozen_names())
+    tensors = shim.tensors()
+    trained = {name: tensor for name, tensor in tensors.items() if name not in frozen_names}
+    frozen = {name: tensor for name, tensor in tensors.items() if name in frozen_names}
+    _write_tensors(path / WEIGHTS_FILE, trained)
+    frozen_path = path / FROZEN_FILE
+    if not frozen:
+        frozen_path.unlink(missing_ok=True)
+    elif _stamp(frozen_path) != shim.frozen_stamps.get(str(frozen_path.resolve()), ()):
+        _write_tensors(frozen_path, frozen)
+        shim.frozen_stamps[str(frozen_path.resolve())] = _stamp(frozen_path)
+    for name, text in _texts(shim).items():
+        _replace(path / name, text.encode("utf8"))
+
+
+def load_shim(shim: "TextCatShim", path: Path) -> None:
+    """Read what `save_shim` wrote.
+
+    RAISES (ValueError): If a file is missing, damaged or does not fit.
+    """
+    tensors: Dict[str, Tensor] = {}
+    for name in (WEIGHTS_FILE, FROZEN_FILE):
+        file_path = path / name
+        if file_path.is_file():
+            try:
+                tensors.update(safetensors.torch.load_file(file_path))
+            except SafetensorError as e:
+                raise ValueError(
+                    f"'{file_path}' is damaged ({e}). Copy or train the pipeline again."
+                ) from e
+    if not tensors:
+        raise ValueError(f"No weights in '{path}': {WEIGHTS_FILE} is missing.")
+    names = (CONFIG_FILE, TOKENIZER_FILE, RECORD_FILE)
+    texts = {
+        name: (path / name).read_text(encoding="utf8") for name in names if (path / name).is_file()
+    }
+    _fill(shim, texts, tensors)
+
+
+def shim_to_bytes(shim: "TextCatShim") -> bytes:
+    if not shim.is_ready:
+        return b""
+    weights = safetensors.torch.save(_contiguous(shim.tensors()))
+    return srsly.msgpack_dumps({"texts": _texts(shim), "weights": weights})
+
+
+def shim_from_bytes(shim: "TextCatShim", data: bytes) -> None:
+    if not data:
+        return
+    message = srsly.msgpack_loads(data)
+    _fill(shim, message["texts"], safetensors.torch.load(message["weights"]))
+
+
+def _texts(shim: "TextCatShim") -> Dict[str, str]:
+    """The JSON files of a classifier; none for a head without an encoder."""
+    encoder = shim.classifier.encoder
+    if encoder is None or shim.tokenizer is None:
+        return {}
+    return {
+        CONFIG_FILE: json.dumps(encoder.to_json(), indent=2, sort_keys=True),
+        TOKENIZER_FILE: shim.tokenizer.to_json(),
+        RECORD_FILE: json.dumps(shim.record, indent=2, sort_keys=True),
+    }
+
+
+def _fill(shim: "TextCatShim", texts: Dict[str, str], tensors: Dict[str, Tensor]) -> None:
+    config: Optional[Dict[str, Any]] = None
+    tokenizer = None
+    if shim.reading is not None:
+        for name in (CONFIG_FILE, TOKENIZER_FILE):
+            if name not in texts:
+                raise ValueError(f"The trained classifier is incomplete: {name} is missing.")
+        config = json.loads(texts[CONFIG_FILE])
+        tokenizer = PieceTokenizer.from_json(texts[TOKENIZER_FILE])
+    normalize = shim.reading.normalize if shim.reading is not None else False
+    classifier = assemble_classifier(config, tensors, normalize=normalize)
+    shim.set_classifier(classifier, tokenizer, json.loads(texts.get(RECORD_FILE, "{}")))
+
+
+def _write_tensors(path: Path, tensors: Dict[str, Tensor]) -> None:
+    partial = path.with_name(path.name + ".partial")
+    try:
+        safetensors.torch.save_file(_contiguous(tensors), partial)
+        os.replace(partial, path)
+    except SafetensorError as e:
+        # A full disk reaches Python as this error; it is one of the system's.
+        raise OSError(f"Could not write '{path}': {e}") from e
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _replace(path: Path, data: bytes) -> None:
+    partial = path.with_name(path.name + ".partial")
+    try:
+        partial.write_bytes(data)
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _contiguous(tensors: Dict[str, Tensor]) -> Dict[str, Tensor]:
+    return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+
+
+def _stamp(path: Path) -> Tuple[int, ...]:
+    """What changes whenever a file is written anew."""
+    if not path.is_file():
+        return (-1,)
+    stat = path.stat()
+    return (stat.st_ino, stat.st_size, stat.st_mtime_ns)
