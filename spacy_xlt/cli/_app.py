@@ -57,6 +57,8 @@ def command(parent: typer.Typer, name: str, **settings: Any) -> Callable[[F], F]
 
 
 def _title(error: BaseException) -> str:
+    if isinstance(error, ConnectionError):
+        return "Something could not be reached"
     if isinstance(error, OSError):
         return "The system refused a file operation"
     if isinstance(error, ImportError):

@@ -110,7 +110,7 @@ _E5_SMALL_INDEX = IndexSource(
     encoder_bytes=488_000_000,
 )
 
-_NO_POOLING = "trained on masked words only: fine-tune it, frozen features are weak"
+_NO_POOLING = "trained without pooling: fine-tune it, frozen features are weak"
 _ENCODERS = (
     KnownEncoder(
         name="multilingual-e5-small",

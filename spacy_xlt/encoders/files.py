@@ -2,32 +2,54 @@
 
 import contextlib
 import errno
+import glob
 import hashlib
 import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, Optional
+from typing import IO
 
+# Told a step's name, the bytes done, and the bytes in all.
 OnProgress = Callable[[str, int, int], None]
+OnBytes = Callable[[int], None]
 
 CHUNK_BYTES = 2**22
 # Room that a fetch leaves on the disk besides its own files.
 SPARE_BYTES = 50_000_000
+# In a staging directory: the lock of its process, and what stood at the target before.
+LOCK_FILE = "lock"
+REPLACED = "replaced"
 
 
-def file_sha256(path: Path, *, on_bytes: Optional[Callable[[int], None]] = None) -> str:
+def no_progress(step: str, done: int, total: int) -> None:
+    """Tell nobody."""
+
+
+def ignore_bytes(done: int) -> None:
+    """Tell nobody."""
+
+
+def counter(on_progress: OnProgress, step: str, total: int, *, before: int = 0) -> OnBytes:
+    """What counts the bytes of one part of a step.
+
+    total (int): Bytes of the whole step.
+    before (int): Bytes of its earlier parts.
+    """
+    return lambda done: on_progress(step, before + done, total)
+
+
+def file_sha256(path: Path, *, on_bytes: OnBytes = ignore_bytes) -> str:
     """SHA-256 of a file, in hexadecimal digits.
 
-    on_bytes (Optional[Callable[[int], None]]): Told the bytes read so far.
+    on_bytes (OnBytes): Told the bytes read so far.
     """
     digest = hashlib.sha256()
     with Path(path).open("rb") as file:
         while chunk := file.read(CHUNK_BYTES):
             digest.update(chunk)
-            if on_bytes is not None:
-                on_bytes(file.tell())
+            on_bytes(file.tell())
     return digest.hexdigest()
 
 
@@ -54,10 +76,9 @@ def check_disk_space(directory: Path, n_bytes: int) -> None:
     free = shutil.disk_usage(directory).free
     if free < n_bytes + SPARE_BYTES:
         raise OSError(
-            errno.ENOSPC,
             f"Not enough room on the disk of '{directory}': {format_size(free)} are free, "
             f"{format_size(n_bytes + SPARE_BYTES)} are needed. Free some, or choose a directory on "
-            f"another disk. Nothing was changed",
+            f"another disk. Nothing was changed."
         )
 
 
@@ -94,7 +115,7 @@ def clean_leftovers(target: Path) -> None:
     """
     if not target.parent.is_dir():
         return
-    for staging in target.parent.glob(_glob_escape(_staging_prefix(target)) + "*"):
+    for staging in target.parent.glob(glob.escape(_staging_prefix(target)) + "*"):
         if _is_in_use(staging):
             raise ValueError(
                 f"Another process is fetching into '{target}' (it works in '{staging}'). Wait for "
@@ -122,16 +143,8 @@ def put_in_place(made: Path, target: Path, *, staging: Path) -> None:
         raise
 
 
-LOCK_FILE = "lock"
-REPLACED = "replaced"
-
-
 def _staging_prefix(target: Path) -> str:
     return f".{target.name}.fetch-"
-
-
-def _glob_escape(text: str) -> str:
-    return "".join(f"[{c}]" if c in "*?[" else c for c in text)
 
 
 def _is_in_use(staging: Path) -> bool:

@@ -1,7 +1,8 @@
 """Fetch the files of an encoder from the model hub."""
 
+import contextlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Tuple
@@ -50,7 +51,12 @@ def list_hub_files(hub_id: str, *, timeout_seconds: float) -> HubListing:
     RAISES (ConnectionError): If it does not answer in time, or answers with an error.
     RAISES (ValueError): If the repository lacks a needed file.
     """
-    info = _within(timeout_seconds, lambda: _model_info(hub_id, timeout_seconds))
+    from huggingface_hub import HfApi  # before the clock starts: takes a second
+
+    info = _within(
+        timeout_seconds,
+        lambda: HfApi().model_info(hub_id, timeout=timeout_seconds, files_metadata=True),
+    )
     by_name = {sibling.rfilename: sibling for sibling in info.siblings or []}
     files: List[HubFile] = []
     for name in needed_files(by_name, source=f"'{hub_id}' on the model hub"):
@@ -59,28 +65,34 @@ def list_hub_files(hub_id: str, *, timeout_seconds: float) -> HubListing:
     return HubListing(hub_id, info.sha or "main", tuple(files))
 
 
-def download_hub_file(listing: HubListing, file: HubFile, directory: Path) -> Path:
+def download_hub_file(
+    listing: HubListing, file: HubFile, directory: Path, *, show_progress: bool = False
+) -> Path:
     """Download one file of a listing and check its hash where the hub states one.
 
+    show_progress (bool): Whether the hub's library may draw its bar.
     RAISES (OSError): If the download fails.
     RAISES (ValueError): If the hash differs.
     """
     from huggingface_hub import hf_hub_download
 
-    path = Path(
-        hf_hub_download(
-            listing.hub_id, file.name, revision=listing.revision, local_dir=str(directory)
-        )
-    )
+    try:
+        with contextlib.nullcontext() if show_progress else _without_bars():
+            path = Path(
+                hf_hub_download(
+                    listing.hub_id, file.name, revision=listing.revision, local_dir=str(directory)
+                )
+            )
+    except OSError as e:
+        if e.errno is not None:  # the disk's, not the network's
+            raise
+        raise ConnectionError(
+            f"The download of '{file.name}' of '{listing.hub_id}' broke off ({_first_line(e)}). "
+            f"Try again. Nothing was changed."
+        ) from e
     if file.sha256 is not None:
         check_sha256(path, file.sha256, advice="The download was damaged: try again.")
     return path
-
-
-def _model_info(hub_id: str, timeout_seconds: float) -> Any:
-    from huggingface_hub import HfApi
-
-    return HfApi().model_info(hub_id, timeout=timeout_seconds, files_metadata=True)
 
 
 def _within(seconds: float, function: Callable[[], Any]) -> Any:
@@ -104,8 +116,30 @@ def _within(seconds: float, function: Callable[[], Any]) -> Any:
         return outcome["value"]
     if "error" in outcome:
         error = outcome["error"]
-        first_line = (str(error).strip().splitlines() or [""])[0]
-        raise ConnectionError(
-            f"The model hub cannot be used ({type(error).__name__}: {first_line[:200]})"
-        ) from error
+        raise ConnectionError(f"The model hub cannot be used ({_first_line(error)})") from error
     raise ConnectionError(f"The model hub did not answer within {seconds:g} seconds")
+
+
+@contextlib.contextmanager
+def _without_bars() -> Iterator[None]:
+    from huggingface_hub.utils import (
+        are_progress_bars_disabled,
+        disable_progress_bars,
+        enable_progress_bars,
+    )
+
+    if are_progress_bars_disabled():
+        yield
+        return
+    disable_progress_bars()
+    try:
+        yield
+    finally:
+        enable_progress_bars()
+
+
+def _first_line(error: Exception) -> str:
+    text = str(error).strip()
+    if "Max retries exceeded" in text:  # the rest is a long chain of class names
+        return "no connection"
+    return text.splitlines()[0][:160] if text else type(error).__name__

@@ -10,6 +10,7 @@ from typing import Any, Dict, Optional, Tuple
 import numpy
 
 from ..encoder_files import CONFIG_FILE, WEIGHTS_FILE
+from .weights import safetensors_header
 
 MAGIC = b"E5S1"
 VERSION = 1
@@ -40,7 +41,12 @@ LAYER_NAMES = {
     "oln": "output.LayerNorm",
 }
 
-OnBytes = Callable[[int, int], None]
+# The sizes at the start of the file, in their order; fields of PackedHeader.
+SIZES = ("width", "n_layers", "n_heads", "feedforward_width", "n_rows", "n_positions", "n_types")
+
+OnUnpacked = Callable[[int, int], None]
+# Name in the packed file -> name and shape in transformers.BertModel
+Layout = Dict[str, Tuple[str, Tuple[int, ...]]]
 
 
 @dataclass(frozen=True)
@@ -80,7 +86,7 @@ class PackedHeader:
     tensors: Dict[str, PackedTensor]
 
 
-def unpack_encoder(packed: Path, directory: Path, *, on_bytes: Optional[OnBytes] = None) -> None:
+def unpack_encoder(packed: Path, directory: Path, *, on_bytes: Optional[OnUnpacked] = None) -> None:
     """Write `config.json` and `model.safetensors` (fp32, names of transformers.BertModel).
 
     packed (Path): The packed file.
@@ -134,11 +140,14 @@ def read_header(data: bytes, *, source: str) -> PackedHeader:
     # 1e-12 is not a number of fp32: its shortest decimal form is what was meant.
     exact_eps = float(str(numpy.float32(eps)))
     tensors = {tensor.name: tensor for tensor in entries}
-    return PackedHeader(*sizes, exact_eps, bos, eos, pad, unk, tensors)
+    named_sizes: Dict[str, Any] = dict(zip(SIZES, sizes, strict=True))
+    return PackedHeader(
+        **named_sizes, eps=exact_eps, bos=bos, eos=eos, pad=pad, unk=unk, tensors=tensors
+    )
 
 
-def tensor_layout(header: PackedHeader) -> Dict[str, Tuple[str, Tuple[int, ...]]]:
-    """Name in the packed file -> name and shape in transformers.BertModel, in its order."""
+def tensor_layout(header: PackedHeader) -> Layout:
+    """The tensors that a header's sizes call for, in the order of transformers.BertModel."""
     width, hidden = header.width, header.feedforward_width
     shapes: Dict[str, Tuple[int, ...]] = {
         "emb.word": (header.n_rows, width),
@@ -161,7 +170,7 @@ def tensor_layout(header: PackedHeader) -> Dict[str, Tuple[str, Tuple[int, ...]]
 
 def check_tensors(
     header: PackedHeader,
-    layout: Dict[str, Tuple[str, Tuple[int, ...]]],
+    layout: Layout,
     *,
     n_bytes: int,
     source: str,
@@ -244,21 +253,19 @@ def _write_safetensors(
     path: Path,
     data: bytes,
     header: PackedHeader,
-    layout: Dict[str, Tuple[str, Tuple[int, ...]]],
-    on_bytes: Optional[OnBytes],
+    layout: Layout,
+    on_bytes: Optional[OnUnpacked],
 ) -> None:
     # Written piece by piece: the library's own writer holds the whole model in memory twice.
-    entries: Dict[str, Any] = {"__metadata__": {"format": "pt"}}
+    entries: Dict[str, Any] = {}
     total = 0
     for name, shape in layout.values():
         end = total + int(numpy.prod(shape)) * F32.itemsize
         entries[name] = {"dtype": "F32", "shape": list(shape), "data_offsets": [total, end]}
         total = end
-    text = json.dumps(entries, separators=(",", ":")).encode("utf8")
-    text += b" " * (-len(text) % 8)
     done = 0
     with path.open("wb") as file:
-        file.write(struct.pack("<Q", len(text)) + text)
+        file.write(safetensors_header(entries))
         for name in layout:
             for values in unpack_tensor(data, header.tensors[name]):
                 file.write(values.tobytes())

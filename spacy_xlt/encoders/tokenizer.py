@@ -2,6 +2,7 @@
 
 from typing import Any, Dict
 
+TOKENIZER_CONFIG_FILE = "tokenizer_config.json"
 # Role of a special piece -> the names it has in the families that are read, first match wins.
 SPECIAL_PIECES = {
     "bos_token": ("<s>", "[CLS]", "<cls>", "<|endoftext|>"),

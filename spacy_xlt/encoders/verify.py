@@ -1,6 +1,6 @@
 """Check that an encoder directory is whole, and that it computes what it should."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Tuple
 
@@ -12,7 +12,7 @@ from ..encoder_files import (
     read_encoder_record,
 )
 from ..pieces import PieceTokenizer
-from .files import OnProgress, file_sha256
+from .files import OnProgress, counter, file_sha256, no_progress
 from .weights import read_shapes
 
 WIDTH_KEYS = ("hidden_size", "d_model", "n_embd", "dim")
@@ -64,44 +64,45 @@ class EncoderReport:
 
 
 def verify_encoder(
-    directory: Path, *, vectors: bool = False, on_progress: Optional[OnProgress] = None
+    directory: Path, *, vectors: bool = False, on_progress: OnProgress = no_progress
 ) -> EncoderReport:
     """Check an encoder directory: hashes, configuration, tokenizer, tensors.
 
     directory (Path): The directory, as `fetch_encoder` made it.
     vectors (bool): Whether to compute vectors too and compare them with known values.
-    on_progress (Optional[OnProgress]): Told a step's name, bytes done and bytes in all.
+    on_progress (OnProgress): Told a step's name, bytes done and bytes in all.
     RETURNS (EncoderReport): What was found.
     RAISES (ValueError): If something is not as it should be.
     """
     directory = Path(directory)
+    record = read_encoder_record(directory)
+    if record:
+        # First, because "damaged" tells more than what the damage leads to.
+        check_files(directory, record, on_progress=on_progress)
     report = inspect_encoder(directory)
-    check_files(directory, report.record, on_progress=on_progress)
+    if not record:
+        raise ValueError(
+            f"'{directory}' has no {RECORD_FILE} with the hashes of its files, so it cannot be "
+            f"verified. Copy it into a directory that has one: python -m spacy xlt encoder fetch "
+            f"{directory} TARGET"
+        )
     if not vectors:
         return report
-    return EncoderReport(
-        report.record,
-        report.width,
-        report.n_pieces,
-        report.n_tensors,
-        report.n_bytes,
-        check_vectors(directory, report.record),
-    )
+    return replace(report, cosines=check_vectors(directory, record))
 
 
 def check_files(
-    directory: Path, record: EncoderRecord, *, on_progress: Optional[OnProgress] = None
+    directory: Path, record: EncoderRecord, *, on_progress: OnProgress = no_progress
 ) -> None:
     """Compare the files of a directory with the hashes of its record.
 
     RAISES (ValueError): Naming the first file that is missing or changed.
     """
     files = record.get("files")
-    if not files:
+    if not isinstance(files, dict) or not files:
         raise ValueError(
-            f"'{directory}' has no {RECORD_FILE} with the hashes of its files, so it cannot be "
-            f"verified. Fetch it (a local directory can be fetched too): python -m spacy xlt "
-            f"encoder fetch NAME_OR_DIRECTORY TARGET"
+            f"'{directory / RECORD_FILE}' has no hashes of the files beside it (key 'files'). "
+            f"{_fetch_again(directory, record)}"
         )
     missing = [name for name in files if not (directory / name).is_file()]
     if missing:
@@ -111,11 +112,7 @@ def check_files(
     total = sum((directory / name).stat().st_size for name in files)
     done = 0
     for name, expected in files.items():
-
-        def on_bytes(n_bytes: int, before: int = done) -> None:
-            if on_progress is not None:
-                on_progress("verify", before + n_bytes, total)
-
+        on_bytes = counter(on_progress, "verify", total, before=done)
         found = file_sha256(directory / name, on_bytes=on_bytes)
         if found != expected:
             raise ValueError(
@@ -173,20 +170,24 @@ def check_vectors(
     return found
 
 
+def config_width(config: Dict[str, Any]) -> Optional[int]:
+    """Width of an encoder's vectors, as its `config.json` gives it."""
+    return next((config[key] for key in WIDTH_KEYS if isinstance(config.get(key), int)), None)
+
+
 def _mean_vectors(directory: Path, texts: List[str]) -> Any:
     import torch
-    from tokenizers import Tokenizer
     from transformers import BertModel
 
     model = BertModel.from_pretrained(
         str(directory), add_pooling_layer=False, use_safetensors=True, local_files_only=True
     )
     model.eval()
-    tokenizer = Tokenizer.from_file(str(directory / "tokenizer.json"))
+    tokenizer = PieceTokenizer.from_path(directory)
     rows = []
     with torch.inference_mode():
-        for text in texts:
-            ids = torch.tensor([tokenizer.encode(text).ids])
+        for pieces in tokenizer.encode(texts):
+            ids = torch.tensor([[*tokenizer.starts, *pieces.tolist(), *tokenizer.ends]])
             rows.append(model(input_ids=ids).last_hidden_state[0].mean(0))
     return torch.nn.functional.normalize(torch.stack(rows), dim=1).numpy()
 
@@ -194,7 +195,7 @@ def _mean_vectors(directory: Path, texts: List[str]) -> Any:
 def _check_table(
     shapes: Dict[str, Tuple[int, ...]], config: Dict[str, Any], *, n_pieces: int, source: str
 ) -> int:
-    width = next((config[key] for key in WIDTH_KEYS if isinstance(config.get(key), int)), None)
+    width = config_width(config)
     if width is None:
         raise ValueError(
             f"The config.json beside '{source}' gives no width (none of {', '.join(WIDTH_KEYS)})."

