@@ -2,9 +2,11 @@
 
 import math
 from dataclasses import dataclass
-from typing import Dict, List, Optional, Sequence, Tuple, TypedDict, Union
+from typing import Dict, List, Optional, Sequence, Tuple, Union
 
 import numpy as np
+from pydantic import Field
+from typing_extensions import Annotated, TypedDict
 
 # A gold probability of at least this counts as a yes; gold labels may be soft.
 GOLD_THRESHOLD = 0.5
@@ -12,6 +14,9 @@ GOLD_THRESHOLD = 0.5
 DEFAULT_THRESHOLD = 0.5
 # Standard normal quantile of a two-sided 95 % interval.
 Z_95 = 1.959963984540054
+
+Count = Annotated[int, Field(ge=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class Metrics(TypedDict):
@@ -27,12 +32,12 @@ class Metrics(TypedDict):
         over the labels that the group's gold has and also lacks.
     """
 
-    n: int
-    accuracy: Optional[float]
-    macro_p: Optional[float]
-    macro_r: Optional[float]
-    macro_f: Optional[float]
-    macro_auc: Optional[float]
+    n: Count
+    accuracy: Optional[Share]
+    macro_p: Optional[Share]
+    macro_r: Optional[Share]
+    macro_f: Optional[Share]
+    macro_auc: Optional[Share]
 
 
 @dataclass(frozen=True)
@@ -194,10 +199,10 @@ class Transfer(TypedDict):
     transfer_gap (Optional[float]): source_accuracy minus target_accuracy.
     """
 
-    source_accuracy: Optional[float]
-    target_accuracy: Optional[float]
-    target_macro_f: Optional[float]
-    worst_accuracy: Optional[float]
+    source_accuracy: Optional[Share]
+    target_accuracy: Optional[Share]
+    target_macro_f: Optional[Share]
+    worst_accuracy: Optional[Share]
     worst_lang: Optional[str]
     spread_accuracy: Optional[float]
     transfer_gap: Optional[float]

@@ -1,6 +1,6 @@
 """Scores of a text classifier by language, for spaCy's training, evaluation and packages."""
 
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, Callable, Dict, Iterable, List, Optional, Sequence, Tuple
 
 import numpy as np
@@ -22,6 +22,7 @@ from .metrics import (
 
 # How the language of a document without one is called in the names of scores.
 UNKNOWN_NAME = "unknown"
+standard_language = lru_cache(maxsize=4096)(standardize_language)
 
 
 def make_textcat_by_language_scorer_v1(*, prefix: str = "cats") -> Callable[..., Dict[str, Any]]:
@@ -74,7 +75,7 @@ def score_textcat_by_language(
     """
     langs, outcomes = compare_examples(examples, labels, exclusive=exclusive, threshold=threshold)
     by_lang = measure_by_language(langs, outcomes)
-    transfer = measure_transfer(by_lang, [standardize_language(lang) for lang in train_langs])
+    transfer = measure_transfer(by_lang, [standard_language(lang) for lang in train_langs])
     scores = _spacy_scores(outcomes, labels, exclusive=exclusive, positive_label=positive_label)
     scores["acc"] = mean(outcomes.correct)
     scores["target_acc"] = transfer["target_accuracy"]
@@ -101,25 +102,24 @@ def compare_examples(
     RETURNS (Tuple[List[str], Outcomes]): Language of each labelled document, and what was
         predicted for it. Documents whose gold has none of the labels are not among them.
     """
-    tags: List[str] = []
+    langs: List[str] = []
     gold: List[List[float]] = []
     scores: List[List[float]] = []
     for eg in examples:
         cats = eg.reference.cats
         if not has_gold(cats, labels, exclusive=exclusive):
             continue
-        tags.append(eg.reference._.xlt_lang)
+        langs.append(standard_language(eg.reference._.xlt_lang))
         gold.append([cats.get(label, np.nan) for label in labels])
         scores.append(read_scores(eg.predicted, labels))
-    standard = {tag: standardize_language(tag) for tag in set(tags)}
-    shape = (len(tags), len(labels))
+    shape = (len(langs), len(labels))
     outcomes = compare(
         np.array(gold, dtype="float64").reshape(shape),
         np.array(scores, dtype="float64").reshape(shape),
         exclusive=exclusive,
         threshold=threshold,
     )
-    return [standard[tag] for tag in tags], outcomes
+    return langs, outcomes
 
 
 def has_gold(cats: Dict[str, float], labels: Iterable[str], *, exclusive: bool) -> bool:

@@ -1,0 +1,199 @@
+"""`spacy xlt evaluate`: how well a pipeline does in each language."""
+
+import hashlib
+import json
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, List, Optional, Sequence
+
+from ._app import Arg, Opt, command, msg, xlt_cli
+from ._files import staged, write_text
+from ._pipeline import load_pipeline, split_langs
+
+if TYPE_CHECKING:
+    from ..evaluation.results import CorpusRecord, Evaluation
+
+
+@command(xlt_cli, "evaluate")
+def evaluate_cli(
+    pipeline: str = Arg(..., help="Name or path of the pipeline"),
+    corpora: List[Path] = Arg(
+        ..., help="Files (.spacy, .jsonl) or directories of labelled texts, such as corpus/test"
+    ),
+    output: Optional[Path] = Opt(None, "--output", "-o", help="JSON file for all figures"),
+    predictions: Optional[Path] = Opt(
+        None, "--predictions", "-p", help="JSONL file for one line per document"
+    ),
+    name: Optional[str] = Opt(
+        None, "--name", "-n", help="Name of this run in reports, such as zero-shot"
+    ),
+    langs: Optional[str] = Opt(
+        None, "--langs", "-l", help="Languages to evaluate, with commas (default: all)"
+    ),
+    source_langs: Optional[str] = Opt(
+        None,
+        "--source-langs",
+        "-s",
+        help="Languages of the training labels, with commas (default: what the pipeline recorded)",
+    ),
+    component: Optional[str] = Opt(
+        None, "--component", help="Text classifier to evaluate, where the pipeline has several"
+    ),
+    batch_size: int = Opt(
+        512, "--batch-size", "-b", help="Documents handed to the pipeline at once"
+    ),
+    gpu_id: int = Opt(-1, "--gpu-id", "-g", help="GPU ID or -1 for CPU"),
+    code_path: Optional[Path] = Opt(
+        None, "--code", "-c", help="Python file with registered functions to import"
+    ),
+) -> None:
+    """
+    Measure a trained pipeline in every language of labelled texts: accuracy with its 95 %
+    interval, macro F and AUC, and how far each target language stands below the source.
+    """
+    evaluation = evaluate(
+        pipeline,
+        corpora,
+        output=output,
+        predictions=predictions,
+        name=name,
+        langs=split_langs(langs),
+        source_langs=split_langs(source_langs),
+        component=component,
+        batch_size=batch_size,
+        gpu_id=gpu_id,
+        code_path=code_path,
+    )
+    show_evaluation(evaluation)
+    for label, path in (("Predictions", predictions), ("Figures", output)):
+        if path is not None:
+            msg.good(f"{label}: {path}")
+
+
+def evaluate(
+    pipeline: str,
+    corpora: Sequence[Path],
+    *,
+    output: Optional[Path] = None,
+    predictions: Optional[Path] = None,
+    name: Optional[str] = None,
+    langs: Optional[Sequence[str]] = None,
+    source_langs: Optional[Sequence[str]] = None,
+    component: Optional[str] = None,
+    batch_size: int = 512,
+    gpu_id: int = -1,
+    code_path: Optional[Path] = None,
+) -> "Evaluation":
+    """Measure a pipeline and write what was asked for; see `evaluate_pipeline`."""
+    from tqdm import tqdm
+
+    from ..corpora.reader import create_corpus_v1
+    from ..evaluation.evaluate import evaluate_pipeline
+    from ..evaluation.results import dump_json
+
+    records = [record_corpus(path) for path in corpora]
+    read = create_corpus_v1(path=[str(path) for path in corpora])
+    nlp = load_pipeline(pipeline, gpu_id=gpu_id, code_path=code_path)
+    with ExitStack() as stack:
+        write_line: Any = lambda prediction: None  # noqa: E731
+        if predictions is not None:
+            staging = stack.enter_context(staged(predictions))
+            file = stack.enter_context(staging.open("w", encoding="utf8", newline="\n"))
+            write_line = lambda prediction: file.write(  # noqa: E731
+                json.dumps(prediction, ensure_ascii=False) + "\n"
+            )
+        evaluation = evaluate_pipeline(
+            nlp,
+            lambda: read(nlp),
+            name=name,
+            component=component,
+            source_langs=source_langs,
+            langs=langs,
+            batch_size=batch_size,
+            corpora=records,
+            on_prediction=write_line,
+            progress=lambda items, total: tqdm(
+                items, total=total, unit="doc", disable=None, file=sys.stderr
+            ),
+        )
+        if output is not None:
+            write_text(output, dump_json(evaluation))
+    return evaluation
+
+
+def record_corpus(path: Path) -> "CorpusRecord":
+    """Name and hash of a corpus: of a directory, over the names and hashes of its files."""
+    from ..corpora.formats import file_hash
+    from ..corpora.reader import find_files
+
+    files = find_files(path)
+    if files == [path]:
+        return {"path": str(path), "sha256": file_hash(path)}
+    lines = (f"{file.relative_to(path).as_posix()} {file_hash(file)}\n" for file in files)
+    digest = hashlib.sha256("".join(lines).encode("utf8")).hexdigest()
+    return {"path": str(path), "sha256": digest}
+
+
+def show_evaluation(evaluation: "Evaluation") -> None:
+    """Print the table of languages, the summary and what should worry the user."""
+    from ..evaluation.advice import find_warnings
+    from ..languages import language_name
+
+    source = evaluation["transfer"]["source_accuracy"]
+    rows = [
+        (
+            language_name(result["lang"]),
+            result["lang"],
+            result["role"],
+            f"{result['n']:,}",
+            percent(result["accuracy"]),
+            interval(result["interval"]),
+            percent(result["macro_f"]),
+            percent(result["macro_auc"]),
+            percent(subtract(source, result["accuracy"]), sign=True)
+            if result["role"] == "target"
+            else "",
+        )
+        for result in evaluation["languages"]
+    ]
+    header = ("Language", "Tag", "Role", "N", "Acc", "95 %", "Macro F", "AUC", "Gap")
+    msg.divider(evaluation["name"])
+    msg.table(rows, header=header, divider=True, aligns=("l", "l", "l", *"rrrrrr"))
+    transfer = evaluation["transfer"]
+    worst = transfer["worst_lang"]
+    summary = [
+        ("Source languages, mean accuracy", percent(source)),
+        ("Target languages, mean accuracy", percent(transfer["target_accuracy"])),
+        ("Target languages, mean macro F", percent(transfer["target_macro_f"])),
+        ("Transfer gap", percent(transfer["transfer_gap"], sign=True)),
+        ("Spread (standard deviation)", percent(transfer["spread_accuracy"])),
+        (
+            f"Worst: {language_name(worst)}" if worst else "Worst",
+            percent(transfer["worst_accuracy"]),
+        ),
+        ("Documents per second", f"{rate(evaluation):,.0f}"),
+    ]
+    msg.table(summary, aligns=("l", "r"))
+    for warning in find_warnings(evaluation):
+        msg.warn(warning)
+
+
+def rate(evaluation: "Evaluation") -> float:
+    """Documents predicted per second."""
+    return evaluation["overall"]["n"] / max(evaluation["seconds"], 1e-9)
+
+
+def subtract(a: Optional[float], b: Optional[float]) -> Optional[float]:
+    return None if a is None or b is None else a - b
+
+
+def percent(value: Optional[float], *, sign: bool = False) -> str:
+    """A share in percent with one digit, or a dash where there is none."""
+    if value is None:
+        return "–"
+    return f"{100 * value:+.1f}" if sign else f"{100 * value:.1f}"
+
+
+def interval(value: Optional[Sequence[float]]) -> str:
+    return "–" if value is None else f"{percent(value[0])}–{percent(value[1])}"

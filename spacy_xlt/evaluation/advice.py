@@ -1,0 +1,192 @@
+"""What an evaluation should make its reader worry about, and what to do next."""
+
+from typing import List, Optional, Sequence, Tuple
+
+from ..languages import language_name
+from .results import Evaluation, LanguageResult
+
+# A target language further below the source than this must not be trusted.
+MAX_GAP = 0.20
+# With fewer documents the interval of an accuracy is wider than about ±14 points.
+FEW_DOCS = 50
+# Probabilities that promise this much more than the classifier keeps.
+MAX_OVERCONFIDENCE = 0.10
+
+
+def find_warnings(evaluation: Evaluation) -> List[str]:
+    """What should worry the user, the gravest first; nothing if all is well."""
+    languages = evaluation["languages"]
+    source = evaluation["transfer"]["source_accuracy"]
+    targets = [result for result in languages if result["role"] == "target"]
+    checks = [
+        (
+            f"Not to be trusted, more than {100 * MAX_GAP:.0f} points below the source",
+            [result for result in targets if not is_trusted(result, source)],
+        ),
+        (
+            "No better than always answering with the most frequent label",
+            [result for result in languages if is_guessing(result, evaluation["exclusive"])],
+        ),
+        (
+            f"Fewer than {FEW_DOCS} documents, so the figure is a rough one",
+            [result for result in languages if result["n"] < FEW_DOCS],
+        ),
+        (
+            "The probabilities promise too much (mean probability of the chosen label at least "
+            f"{100 * MAX_OVERCONFIDENCE:.0f} points above the accuracy)",
+            [result for result in languages if is_overconfident(result)],
+        ),
+        (
+            "Some documents got no usable prediction and count as wrong",
+            [result for result in languages if result["n_unanswered"]],
+        ),
+    ]
+    warnings = [f"{text}: {_list_languages(results)}." for text, results in checks if results]
+    return warnings + _find_gaps_in_data(evaluation)
+
+
+def is_trusted(result: LanguageResult, source_accuracy: Optional[float]) -> bool:
+    """Whether a language stands at most MAX_GAP below the source; true where none is known."""
+    accuracy = result["accuracy"]
+    if source_accuracy is None or accuracy is None:
+        return True
+    return source_accuracy - accuracy <= MAX_GAP
+
+
+def is_guessing(result: LanguageResult, exclusive: bool) -> bool:
+    """Whether the accuracy may be that of always giving the language's most frequent label."""
+    if not exclusive or not result["interval"] or result["n"] < FEW_DOCS:
+        return False
+    most_frequent = max(counts["tp"] + counts["fn"] for counts in result["labels"].values())
+    return result["interval"][0] <= most_frequent / result["n"] < 1
+
+
+def is_overconfident(result: LanguageResult) -> bool:
+    """Whether the mean probability of the chosen label is far above the accuracy."""
+    confidence, accuracy = result["confidence"], result["accuracy"]
+    if confidence is None or accuracy is None or result["n"] < FEW_DOCS:
+        return False
+    return confidence["mean"] - accuracy >= MAX_OVERCONFIDENCE
+
+
+def compare_runs(evaluations: Sequence[Evaluation]) -> List[str]:
+    """Why the figures of several runs may not be comparable; nothing if they are."""
+    first, *others = evaluations
+    warnings = []
+    for other in others:
+        if other["labels"] != first["labels"]:
+            differing = sorted(set(other["labels"]) ^ set(first["labels"]))
+            what = f"labels ({', '.join(differing[:8])})" if differing else "order of labels"
+            warnings.append(f"{first['name']} and {other['name']} differ in {what}.")
+        if _hashes(other) != _hashes(first):
+            warnings.append(
+                f"{first['name']} and {other['name']} were not measured on the same files, so "
+                f"they are comparable only as far as the files are."
+            )
+    return warnings
+
+
+def next_step(evaluation: Evaluation) -> str:
+    """The one step that would help most, with the figures that speak for it."""
+    transfer = evaluation["transfer"]
+    target, source = transfer["target_accuracy"], transfer["source_accuracy"]
+    if target is None:
+        return (
+            "Evaluate on labelled texts of a language that was not trained on: without them, "
+            "nothing is known about transfer."
+        )
+    targets = [result for result in evaluation["languages"] if result["role"] == "target"]
+    small = [result for result in targets if result["n"] < FEW_DOCS]
+    if len(small) > len(targets) / 2:
+        return (
+            f"Label more test documents: {len(small)} of {len(targets)} target languages have "
+            f"fewer than {FEW_DOCS}, too few to tell progress from chance. 200 per language give "
+            f"about ±5 points."
+        )
+    if source is None:
+        return (
+            "Add test documents in the source language, or name it with --source-langs: without "
+            "it, errors of transfer and errors of the task cannot be told apart."
+        )
+    shares = (
+        f"Of 100 target documents {100 * (1 - target):.0f} are wrong; in the source language it "
+        f"is {100 * (1 - source):.0f}."
+    )
+    if 1 - source >= source - target:
+        hint = ""
+        if pair := _worst_confusion(evaluation):
+            gold, predicted, share = pair
+            percent = f"{100 * share:.0f} % of all errors"
+            hint = f" Look first at '{gold}' taken for '{predicted}': {percent}."
+        return (
+            f"{shares} Most errors are not errors of transfer: more or cleaner training labels in "
+            f"the source language help every language at once.{hint}"
+        )
+    worst = sorted(targets, key=lambda result: result["accuracy"] or 0.0)[:3]
+    return (
+        f"{shares} Most errors come from transfer: fine-tune on a few hundred labelled documents "
+        f"of the languages you need, beginning with the weakest ({_list_languages(worst)}). Where "
+        f"a language is no better than guessing, the encoder may not know its script: see the "
+        f"unknown-piece share of `spacy xlt data check`, and try another encoder."
+    )
+
+
+def _worst_confusion(evaluation: Evaluation) -> Optional[Tuple[str, str, float]]:
+    """Gold label, wrong label, and their share of all wrong answers."""
+    labels, matrix = evaluation["labels"], evaluation["overall"]["confusion"] or []
+    counts = {
+        (gold, predicted): n
+        for gold, row in zip(labels, matrix, strict=False)
+        for predicted, n in zip(labels, row, strict=True)
+        if gold != predicted and n
+    }
+    if not counts:
+        return None
+    pair = max(counts, key=lambda pair: counts[pair])
+    return (*pair, counts[pair] / sum(counts.values()))
+
+
+def _find_gaps_in_data(evaluation: Evaluation) -> List[str]:
+    """What the test data did not allow to measure."""
+    warnings = []
+    counts = evaluation["overall"]["labels"]
+    unseen = [label for label, count in counts.items() if not count["tp"] + count["fn"]]
+    if unseen:
+        warnings.append(
+            f"No test document has the label {', '.join(unseen)}: nothing is known about it."
+        )
+    never = [
+        label
+        for label, count in counts.items()
+        if count["fn"] and not count["tp"] and not count["fp"]
+    ]
+    if never:
+        warnings.append(f"Never predicted although it should be: {', '.join(never)}.")
+    if evaluation["n_unlabelled"]:
+        warnings.append(
+            f"{evaluation['n_unlabelled']:,} documents without a gold label were left out."
+        )
+    if any(result["role"] == "unknown" for result in evaluation["languages"]):
+        warnings.append("The language of some documents is not recorded; they are 'unknown'.")
+    if not evaluation["source_langs"]:
+        warnings.append(
+            "The pipeline does not record what languages it was trained on, so every language "
+            "counts as a target. Name them with --source-langs."
+        )
+    elif evaluation["transfer"]["source_accuracy"] is None:
+        langs = ", ".join(language_name(lang) for lang in evaluation["source_langs"])
+        warnings.append(f"No test document in the source language ({langs}): no gap is known.")
+    return warnings
+
+
+def _hashes(evaluation: Evaluation) -> List[str]:
+    return sorted(corpus["sha256"] for corpus in evaluation["signature"]["corpora"])
+
+
+def _list_languages(results: Sequence[LanguageResult], limit: int = 12) -> str:
+    names = [
+        f"{language_name(result['lang'])} ({100 * (result['accuracy'] or 0):.0f} %)"
+        for result in results[:limit]
+    ]
+    more = f" and {len(results) - limit} more" if len(results) > limit else ""
+    return ", ".join(names) + more

@@ -1,0 +1,296 @@
+"""Run a pipeline on labelled documents of many languages and measure it."""
+
+import time
+from collections import Counter
+from datetime import UTC, datetime
+from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional, Sequence, Tuple, Union
+
+import numpy as np
+from spacy.language import Language
+from spacy.training import Example
+from typing_extensions import TypedDict
+
+from .metrics import (
+    Outcomes,
+    compare,
+    is_target,
+    label_auc,
+    label_counts,
+    mean,
+    measure,
+    measure_transfer,
+    prf,
+    wilson_interval,
+)
+from .results import (
+    Confidence,
+    CorpusRecord,
+    Evaluation,
+    GroupResult,
+    LabelResult,
+    LanguageResult,
+    Role,
+)
+from .scorer import compare_examples, has_gold, read_scores, standard_language
+from .task import Task, find_task, known_labels, make_signature
+
+# Documents handed to the pipeline at once; a component that sorts by length needs many.
+BATCH_SIZE = 512
+
+
+class Prediction(TypedDict, total=False):
+    """One document's line in the predictions file.
+
+    text (str): The text.
+    lang (str): Standard tag, "" where none is recorded.
+    gold (Union[str, List[str]]): The label, or all labels that apply if they are not exclusive.
+    predicted (Union[None, str, List[str]]): The same as predicted; None if there is no usable
+        prediction.
+    scores (Dict[str, float]): By label.
+    id (str): Identity of the document, if it has one.
+    """
+
+    text: str
+    lang: str
+    gold: Union[str, List[str]]
+    predicted: Union[None, str, List[str]]
+    scores: Dict[str, float]
+    id: str
+
+
+def evaluate_pipeline(
+    nlp: Language,
+    get_examples: Callable[[], Iterable[Example]],
+    *,
+    name: Optional[str] = None,
+    component: Optional[str] = None,
+    source_langs: Optional[Sequence[str]] = None,
+    langs: Optional[Sequence[str]] = None,
+    batch_size: int = BATCH_SIZE,
+    corpora: Sequence[CorpusRecord] = (),
+    on_prediction: Callable[[Prediction], Any] = lambda prediction: None,
+    progress: Callable[[Iterable[Example], int], Iterable[Example]] = lambda items, total: items,
+) -> Evaluation:
+    """Predict, compare with gold, and measure each language.
+
+    The Examples are read twice: to check labels and languages before the long part, and to
+    predict. No document is kept.
+
+    nlp (Language): The pipeline.
+    get_examples (Callable[[], Iterable[Example]]): Gives the documents, the same on each call.
+        Their language is read from the reference (`doc._.xlt_lang`).
+    name (Optional[str]): How tables and reports call this run; None is the pipeline's name.
+    component (Optional[str]): The text classifier, where the pipeline has several.
+    source_langs (Optional[Sequence[str]]): Languages of the training labels; None is what the
+        component recorded (`cfg["train_langs"]`).
+    langs (Optional[Sequence[str]]): Languages to evaluate; None is all.
+    batch_size (int): Documents handed to the pipeline at once.
+    corpora (Sequence[CorpusRecord]): What the documents were read from, for the signature.
+    on_prediction (Callable): Called with each document's prediction, in order.
+    progress (Callable): Wraps the documents, whose number is given, to show how far it is.
+    RETURNS (Evaluation): The figures.
+    RAISES (ValueError): If the pipeline has no text classifier or none of that name, or there are
+        no labelled documents, labels that it does not know, or none in a language asked for.
+    """
+    if batch_size < 1:
+        raise ValueError(f"The batch size is {batch_size}; allowed is 1 or more.")
+    task = find_task(nlp, component, source_langs)
+    wanted = None if langs is None else [standard_language(lang) for lang in langs]
+    n_labelled, n_unlabelled = _check_examples(get_examples(), task, known_labels(nlp), wanted)
+
+    started = time.perf_counter()
+    examples = _predict(nlp, _select(get_examples(), task, wanted), batch_size)
+    tags, outcomes = compare_examples(
+        _tell(progress(examples, n_labelled), task, on_prediction),
+        task.labels,
+        exclusive=task.exclusive,
+        threshold=task.threshold,
+    )
+    seconds = time.perf_counter() - started
+
+    array = np.array(tags, dtype=object)
+    results = [_measure_language(tag, outcomes[array == tag], task) for tag in sorted(set(tags))]
+    return {
+        "format": "spacy_xlt.evaluation.v1",
+        "name": name or f"{nlp.meta['lang']}_{nlp.meta['name']}",
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "labels": task.labels,
+        "exclusive": task.exclusive,
+        "threshold": task.threshold,
+        "source_langs": task.source_langs,
+        "n_unlabelled": n_unlabelled,
+        "seconds": seconds,
+        "overall": measure_group(outcomes, task),
+        "transfer": measure_transfer(
+            {result["lang"]: result for result in results}, task.source_langs
+        ),
+        "languages": sorted(results, key=_rank),
+        "signature": make_signature(nlp, task, corpora),
+    }
+
+
+def measure_group(outcomes: Outcomes, task: Task) -> GroupResult:
+    """Figures of a group of documents."""
+    n_correct = int(outcomes.correct.sum())
+    return {
+        **measure(outcomes),
+        "n_correct": n_correct,
+        "n_unanswered": int((~outcomes.answered).sum()),
+        "interval": wilson_interval(n_correct, len(outcomes)),
+        "labels": _measure_labels(outcomes, task.labels),
+        "confusion": count_confusion(outcomes) if task.exclusive else None,
+        "confidence": measure_confidence(outcomes) if task.exclusive else None,
+    }
+
+
+def count_confusion(outcomes: Outcomes) -> List[List[int]]:
+    """Documents by gold label (rows) and predicted label (columns), without the unanswered."""
+    gold = outcomes.gold[outcomes.answered].astype(int)
+    return (gold.T @ outcomes.predicted[outcomes.answered].astype(int)).tolist()
+
+
+def measure_confidence(outcomes: Outcomes) -> Optional[Confidence]:
+    """Probability of the chosen label; None without documents or if scores are something else."""
+    scores = outcomes.scores[outcomes.answered]
+    if not len(scores) or scores.min() < 0 or scores.max() > 1:
+        return None
+    chosen = scores.max(axis=1)
+    correct = outcomes.correct[outcomes.answered]
+    p10, p50, p90 = (float(value) for value in np.quantile(chosen, [0.1, 0.5, 0.9]))
+    return {
+        "mean": float(chosen.mean()),
+        "p10": p10,
+        "p50": p50,
+        "p90": p90,
+        "mean_correct": mean(chosen[correct]),
+        "mean_wrong": mean(chosen[~correct]),
+    }
+
+
+def make_prediction(eg: Example, task: Task) -> Prediction:
+    """One document's line in the predictions file."""
+    reference = eg.reference
+    scores = read_scores(eg.predicted, task.labels)
+    gold = [reference.cats.get(label, np.nan) for label in task.labels]
+    outcome = compare(
+        np.array([gold]), np.array([scores]), exclusive=task.exclusive, threshold=task.threshold
+    )
+    prediction: Prediction = {
+        "text": reference.text,
+        "lang": standard_language(reference._.xlt_lang),
+        "gold": _names(outcome.gold[0], task) or [],
+        "predicted": _names(outcome.predicted[0], task) if outcome.answered[0] else None,
+        "scores": {k: v for k, v in zip(task.labels, scores, strict=True) if np.isfinite(v)},
+    }
+    if "xlt_id" in reference.user_data:
+        prediction["id"] = str(reference.user_data["xlt_id"])
+    return prediction
+
+
+def _names(applies: np.ndarray, task: Task) -> Union[None, str, List[str]]:
+    labels = [label for label, yes in zip(task.labels, applies, strict=True) if yes]
+    return labels if not task.exclusive else labels[0] if labels else None
+
+
+def _measure_language(lang: str, outcomes: Outcomes, task: Task) -> LanguageResult:
+    role: Role = "target" if is_target(lang, task.source_langs) else "unknown"
+    if lang in task.source_langs:
+        role = "source"
+    return {**measure_group(outcomes, task), "lang": lang, "role": role}
+
+
+def _measure_labels(outcomes: Outcomes, labels: Sequence[str]) -> Dict[str, LabelResult]:
+    counts = label_counts(outcomes)
+    columns = (*counts, *prf(*counts))
+    rows = zip(labels, *(column.tolist() for column in columns), label_auc(outcomes), strict=True)
+    return {
+        label: {
+            "tp": tp,
+            "fp": fp,
+            "fn": fn,
+            "precision": precision,
+            "recall": recall,
+            "f_score": f_score,
+            "auc": auc,
+        }
+        for label, tp, fp, fn, precision, recall, f_score, auc in rows
+    }
+
+
+def _rank(result: LanguageResult) -> Tuple[int, float, str]:
+    """Source languages first, then by falling accuracy."""
+    role_order = {"source": 0, "target": 1, "unknown": 2}
+    return role_order[result["role"]], -(result["accuracy"] or 0.0), result["lang"]
+
+
+def _check_examples(
+    examples: Iterable[Example], task: Task, known: Sequence[str], langs: Optional[Sequence[str]]
+) -> Tuple[int, int]:
+    """Count the documents with and without labels.
+
+    RAISES (ValueError): If none has labels, a label is not known, or a language has no documents.
+    """
+    found: Counter = Counter()
+    by_lang: Counter = Counter()
+    n_labelled = n_unlabelled = 0
+    for eg in examples:
+        lang = standard_language(eg.reference._.xlt_lang)
+        by_lang[lang] += 1
+        if langs is not None and lang not in langs:
+            continue
+        cats = eg.reference.cats
+        found.update(label for label, probability in cats.items() if probability > 0)
+        if has_gold(cats, task.labels, exclusive=task.exclusive):
+            n_labelled += 1
+        else:
+            n_unlabelled += 1
+    absent = sorted(set(langs or []) - set(by_lang))
+    if absent:
+        there = ", ".join(lang or "unknown" for lang in sorted(by_lang)) or "none"
+        raise ValueError(
+            f"The corpora have no document in: {', '.join(absent)}. Languages there: {there}."
+        )
+    unknown = sorted(set(found) - set(known))
+    if unknown:
+        raise ValueError(
+            f"The corpora have labels that the pipeline does not know: {_shorten(unknown)}. "
+            f"Labels of '{task.component}': {_shorten(task.labels)}. Labels in the corpora: "
+            f"{_shorten(sorted(found))}. Rename or drop labels with a label map when you import "
+            f"the data, or evaluate a pipeline that was trained with these labels."
+        )
+    if not n_labelled:
+        raise ValueError(
+            f"None of the {n_unlabelled} documents has a label of '{task.component}', so there is "
+            f"nothing to compare with. Its labels: {_shorten(task.labels)}. To get predictions "
+            f"without gold labels use: python -m spacy xlt predict"
+        )
+    return n_labelled, n_unlabelled
+
+
+def _select(
+    examples: Iterable[Example], task: Task, langs: Optional[Sequence[str]]
+) -> Iterator[Example]:
+    for eg in examples:
+        is_wanted = langs is None or standard_language(eg.reference._.xlt_lang) in langs
+        if is_wanted and has_gold(eg.reference.cats, task.labels, exclusive=task.exclusive):
+            yield eg
+
+
+def _predict(nlp: Language, examples: Iterable[Example], batch_size: int) -> Iterator[Example]:
+    pairs = ((eg.predicted, eg) for eg in examples)
+    for doc, eg in nlp.pipe(pairs, as_tuples=True, batch_size=batch_size):
+        eg.predicted = doc
+        yield eg
+
+
+def _tell(
+    examples: Iterable[Example], task: Task, on_prediction: Callable[[Prediction], Any]
+) -> Iterator[Example]:
+    for eg in examples:
+        on_prediction(make_prediction(eg, task))
+        yield eg
+
+
+def _shorten(items: Sequence[str], limit: int = 20) -> str:
+    more = f" and {len(items) - limit} more" if len(items) > limit else ""
+    return ", ".join(items[:limit]) + more if items else "none"

@@ -1,0 +1,185 @@
+"""The JSON of an evaluation: what it holds, and reading it back with every value checked."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any, Dict, List, Literal, Optional, Tuple
+
+from pydantic import TypeAdapter, ValidationError
+from typing_extensions import TypedDict
+
+from .metrics import Count, Metrics, Share, Transfer
+
+Role = Literal["source", "target", "unknown"]
+
+
+class LabelResult(TypedDict):
+    """One label within a group of documents.
+
+    tp, fp, fn (int): True positives, false positives, false negatives.
+    precision, recall, f_score (float): 0 where undefined.
+    auc (Optional[float]): Area under the ROC curve; None where all gold is yes or all is no.
+    """
+
+    tp: Count
+    fp: Count
+    fn: Count
+    precision: Share
+    recall: Share
+    f_score: Share
+    auc: Optional[Share]
+
+
+class Confidence(TypedDict):
+    """The probability that a classifier of exclusive labels gave to the label it chose.
+
+    mean, p10, p50, p90 (float): Mean and quantiles over documents.
+    mean_correct, mean_wrong (Optional[float]): Means over the right and the wrong documents.
+    """
+
+    mean: Share
+    p10: Share
+    p50: Share
+    p90: Share
+    mean_correct: Optional[Share]
+    mean_wrong: Optional[Share]
+
+
+class GroupResult(Metrics):
+    """Figures of a group of documents.
+
+    n_correct (int): Documents that are wholly right.
+    n_unanswered (int): Documents without a usable prediction; they count as wrong.
+    interval (Optional[Tuple[float, float]]): 95 % Wilson interval of the accuracy.
+    labels (Dict[str, LabelResult]): By label, all of the component's.
+    confusion (Optional[List[List[int]]]): Documents by gold label (rows) and predicted label
+        (columns), without the unanswered; None if labels are not exclusive.
+    confidence (Optional[Confidence]): None if labels are not exclusive or scores are not
+        probabilities.
+    """
+
+    n_correct: Count
+    n_unanswered: Count
+    interval: Optional[Tuple[Share, Share]]
+    labels: Dict[str, LabelResult]
+    confusion: Optional[List[List[Count]]]
+    confidence: Optional[Confidence]
+
+
+class LanguageResult(GroupResult):
+    """Figures of one language.
+
+    lang (str): Standard tag; "" where none is recorded.
+    role (Role): Whether the classifier was trained with labels in it.
+    """
+
+    lang: str
+    role: Role
+
+
+class CorpusRecord(TypedDict):
+    """What was read: a file or directory as it was named, and a hash of its content."""
+
+    path: str
+    sha256: str
+
+
+class PipelineRecord(TypedDict):
+    """Which pipeline and which component in it."""
+
+    name: str
+    version: str
+    component: str
+    factory: str
+
+
+class Signature(TypedDict):
+    """What must be equal for figures to be comparable.
+
+    versions (Dict[str, str]): Of Python, this package and the libraries that were in use.
+    pipeline (PipelineRecord): The pipeline.
+    encoder (Optional[Dict[str, Any]]): Where its encoder comes from, if the component says.
+    seed (Optional[int]): Seed in the pipeline's training config.
+    corpora (List[CorpusRecord]): What was evaluated on.
+    """
+
+    versions: Dict[str, str]
+    pipeline: PipelineRecord
+    encoder: Optional[Dict[str, Any]]
+    seed: Optional[int]
+    corpora: List[CorpusRecord]
+
+
+class Evaluation(TypedDict):
+    """A pipeline's figures on labelled documents of one or many languages.
+
+    format (str): `spacy_xlt.evaluation.v1`.
+    name (str): How tables and reports call this run.
+    created (str): Time in UTC, ISO 8601.
+    labels (List[str]): The component's labels, in the order of rows and columns of `confusion`.
+    exclusive (bool): Whether exactly one of them applies to a document.
+    threshold (Optional[float]): Score from which a label is given, if they are not exclusive.
+    source_langs (List[str]): Languages of the training labels.
+    n_unlabelled (int): Documents left out because their gold has none of the labels.
+    seconds (float): Time for predicting.
+    overall (GroupResult): All documents together.
+    transfer (Transfer): Source against target languages.
+    languages (List[LanguageResult]): Source languages first, then by falling accuracy.
+    signature (Signature): What was evaluated, on what, with what.
+    """
+
+    format: Literal["spacy_xlt.evaluation.v1"]
+    name: str
+    created: str
+    labels: List[str]
+    exclusive: bool
+    threshold: Optional[float]
+    source_langs: List[str]
+    n_unlabelled: Count
+    seconds: float
+    overall: GroupResult
+    transfer: Transfer
+    languages: List[LanguageResult]
+    signature: Signature
+
+
+_EVALUATION: TypeAdapter = TypeAdapter(Evaluation)
+_NUMBERS = re.compile(r"\[\n[-+\d\s,.eE]+\n\s*\]")
+
+
+def read_evaluation(path: Path) -> Evaluation:
+    """Read and check the JSON of an evaluation.
+
+    path (Path): File that `spacy xlt evaluate --output` wrote.
+    RETURNS (Evaluation): Its content.
+    RAISES (ValueError): If it is damaged or something else.
+    """
+    path = Path(path)
+    again = "Make it with: python -m spacy xlt evaluate PIPELINE CORPORA --output FILE.json"
+    if not path.is_file():
+        raise ValueError(f"There is no file '{path}'. {again}")
+    try:
+        evaluation = _EVALUATION.validate_json(path.read_bytes(), strict=True)
+    except ValidationError as e:
+        error = e.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in error["loc"]) or "the file"
+        raise ValueError(
+            f"'{path}' is not the result of an evaluation, or is damaged: {where}: "
+            f"{error['msg']} (and {e.error_count() - 1} more). {again}"
+        ) from e
+    size = len(evaluation["labels"])
+    for group in (evaluation["overall"], *evaluation["languages"]):
+        matrix = group["confusion"]
+        if matrix is not None and [len(row) for row in matrix] != [size] * size:
+            raise ValueError(
+                f"'{path}' is damaged: a confusion matrix is not {size} by {size}, the number of "
+                f"labels. {again}"
+            )
+    return evaluation
+
+
+def dump_json(value: Any) -> str:
+    """Readable JSON: indented, but with lists of numbers on one line."""
+    text = json.dumps(value, ensure_ascii=False, indent=1, allow_nan=False)
+    # A line break within brackets is never part of a string: those have it escaped.
+    return _NUMBERS.sub(lambda match: " ".join(match.group().split()), text) + "\n"
