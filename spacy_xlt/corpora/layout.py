@@ -1,5 +1,6 @@
 """How a corpus lies on disk: `CORPUS/<split>/<lang>.spacy` and a record, `CORPUS/corpus.json`."""
 
+import copy
 import errno
 import functools
 import json
@@ -14,6 +15,7 @@ from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping, Optio
 import srsly
 from spacy.tokens import Doc, DocBin
 from spacy.vocab import Vocab
+from srsly.msgpack import Packer, Unpacker
 
 from ..languages import UNKNOWN, get_doc_language, set_doc_language, standardize_language
 
@@ -135,8 +137,16 @@ def doc_to_row(doc: Doc, split: str) -> Row:
 def rows_to_docbin(rows: Iterable[Row]) -> DocBin:
     """Pack rows; the vocabulary is theirs alone."""
     vocab = Vocab()
-    docs = (row_to_doc(vocab, row) for row in rows)
-    return DocBin(attrs=[], store_user_data=True, docs=docs)
+    # DocBin makes a new packer, which searches all installed packages for encoders, for each
+    # document: nine tenths of the time. So user data are packed here.
+    packer = Packer(use_bin_type=True)
+    docbin = DocBin(attrs=[])
+    for row in rows:
+        doc = row_to_doc(vocab, row)
+        docbin.add(doc)
+        docbin.user_data.append(packer.pack(doc.user_data))
+    docbin.store_user_data = True
+    return docbin
 
 
 def read_docbin(path: Path) -> DocBin:
@@ -158,14 +168,13 @@ def read_docbin(path: Path) -> DocBin:
 
 def docbin_docs(path: Path, docbin: DocBin, vocab: Vocab) -> Iterator[Doc]:
     """Docs of a DocBin, with the file named in errors and language tags in standard spelling."""
-    docs = docbin.get_docs(vocab)
+    docs = _unpack(docbin, vocab)
     while True:
         try:
             doc = next(docs)
-            doc.user_data  # noqa: B018  (unpacked here, so that damage shows here)
         except StopIteration:
             return
-        except Exception as e:
+        except Exception as e:  # whatever numpy, msgpack and the vocabulary make of damaged bytes
             raise ValueError(
                 f"'{path}' is not a readable DocBin: a document in it is damaged "
                 f"({type(e).__name__}). Make the file again, for example with: "
@@ -177,6 +186,18 @@ def docbin_docs(path: Path, docbin: DocBin, vocab: Vocab) -> Iterator[Doc]:
             raise ValueError(f"'{path}': {e}") from e
         if lang != doc._.xlt_lang:
             doc._.xlt_lang = lang
+        yield doc
+
+
+def _unpack(docbin: DocBin, vocab: Vocab) -> Iterator[Doc]:
+    """`DocBin.get_docs` with one unpacker for all user data; see `rows_to_docbin`."""
+    unpacker = Unpacker(raw=False, use_list=False)
+    bare = copy.copy(docbin)
+    bare.user_data = []
+    for doc, packed in zip(bare.get_docs(vocab), docbin.user_data, strict=True):
+        if packed is not None:
+            unpacker.feed(packed)
+            doc.user_data.update(unpacker.unpack())
         yield doc
 
 
