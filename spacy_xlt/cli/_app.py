@@ -44,7 +44,10 @@ def command(parent: typer.Typer, name: str, **settings: Any) -> Callable[[F], F]
                 return function(*args, **kwargs)
             except USER_ERRORS as e:
                 sys.stdout.flush()
-                Printer(line_max=100).fail(_title(e), str(e).strip(), exits=None)
+                printer = Printer(line_max=100)
+                printer.fail(_title(e))
+                for line in str(e).strip().splitlines():  # a list in a message stays a list
+                    printer.text(line)
                 raise typer.Exit(1) from e
             except KeyboardInterrupt as e:
                 msg.warn("Interrupted.")

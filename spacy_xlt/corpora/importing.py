@@ -14,6 +14,7 @@ from typing import (
     Sequence,
     Tuple,
     Union,
+    get_args,
 )
 
 from ..languages import UNKNOWN
@@ -146,6 +147,8 @@ def import_corpus(
     RETURNS (Dict[str, Any]): The record of the corpus.
     RAISES (ValueError): If a file cannot be read, a row is bad (with "stop"), or nothing is left.
     """
+    if on_error not in get_args(OnError):
+        raise ValueError(f"on_error is '{on_error}'. Allowed are stop and skip.")
     check_replaceable(out)
     if split is not None:
         check_split_name(split)

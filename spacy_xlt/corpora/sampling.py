@@ -4,13 +4,25 @@ import hashlib
 import warnings
 from collections import Counter
 from dataclasses import dataclass
-from typing import Dict, List, Sequence, Tuple
+from pathlib import Path
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 from ..languages import language_name
-from .layout import Row, normalize_text
+from .importing import Progress
+from .layout import (
+    Corpus,
+    Row,
+    normalize_text,
+    read_corpus,
+    split_rank,
+    standard_language,
+    write_corpus,
+)
 
 # Stands for "no label holds" where documents are drawn per label.
 NO_LABEL = ""
+# Where a few-shot subset is drawn from, the first one that a corpus has.
+SHOT_SPLITS = ("pool", "train")
 
 
 @dataclass(frozen=True)
@@ -57,6 +69,50 @@ def draw_rows(rows: Sequence[Row], *, shots: int, seed: int) -> List[Row]:
     """Draw at most `shots` rows per label and language; see `draw_shots`."""
     candidates = [Candidate(row.text, row.labels, row.lang) for row in rows]
     return [rows[i] for i in draw_shots(candidates, shots=shots, seed=seed)]
+
+
+def sample_corpus(
+    path: Path,
+    out: Path,
+    *,
+    shots: int,
+    seed: int = 0,
+    langs: Optional[Sequence[str]] = None,
+    split: Optional[str] = None,
+    progress: Progress = iter,
+) -> Dict[str, Any]:
+    """Write a few-shot subset of a corpus as a corpus of its own.
+
+    path (Path): The corpus.
+    out (Path): Directory of the new corpus.
+    shots (int): Documents per label and language; see `draw_shots`.
+    seed (int): Another seed gives another draw.
+    langs (Optional[Sequence[str]]): Languages to draw in; None is all.
+    split (Optional[str]): The split to draw from, the only one that the new corpus has; None is
+        "pool" if there is one, else "train".
+    progress (Progress): Wraps the list of files to write.
+    RETURNS (Dict[str, Any]): The record of the new corpus.
+    RAISES (ValueError): If the split or a language is not there.
+    """
+    corpus = read_corpus(path)
+    present = sorted({row.split for row in corpus.rows}, key=split_rank)
+    chosen = split or next((name for name in SHOT_SPLITS if name in present), present[0])
+    if chosen not in present:
+        raise ValueError(f"'{path}' has no split '{chosen}'. It has: {', '.join(present)}.")
+    rows = [row for row in corpus.rows if row.split == chosen and row.cats]
+    if langs is not None:
+        wanted = [standard_language(lang) for lang in langs]
+        found = sorted({row.lang for row in rows})
+        for lang in wanted:
+            if lang not in found:
+                raise ValueError(
+                    f"'{path}' has no document in '{lang}' in its split '{chosen}'. Languages "
+                    f"found there: {', '.join(lang or 'none recorded' for lang in found)}."
+                )
+        rows = [row for row in rows if row.lang in wanted]
+    record = {**corpus.record, "sample": {"from": chosen, "per_label": shots, "seed": seed}}
+    drawn = draw_rows(rows, shots=shots, seed=seed)
+    return write_corpus(out, Corpus(drawn, record), progress=progress)
 
 
 def _draw_in_language(

@@ -67,6 +67,8 @@ def import_sib200(
     RETURNS (Dict[str, Any]): The record of the corpus.
     """
     remainder = {"even": 0, "odd": 1}
+    if ids is not None and ids not in remainder:
+        raise ValueError(f"ids is '{ids}'. Allowed are even and odd.")
 
     def keep(row: Row) -> bool:
         return ids is None or row.split != "train" or int(row.id) % 2 == remainder[ids]
