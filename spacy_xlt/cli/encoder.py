@@ -47,7 +47,10 @@ def encoder_fetch_cli(
 
     plan = plan_fetch(name, directory, force=force, source=source)  # type: ignore[arg-type]
     if plan.route == "kept":
-        msg.good(f"'{plan.directory}' holds '{plan.name}' already, and all hashes match.")
+        variant = carry_out(plan)["variant"]
+        msg.good(
+            f"'{plan.directory}' holds '{plan.name}' ({variant}) already, and all hashes match."
+        )
         return
     if plan.why:
         msg.info(plan.why)

