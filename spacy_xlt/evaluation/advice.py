@@ -114,9 +114,10 @@ def next_step(evaluation: Evaluation) -> str:
     )
     if 1 - source >= source - target:
         hint = ""
-        if pair := _worst_confusion(evaluation):
+        pair = _worst_confusion(evaluation)
+        if pair and pair[2] >= 0.1:
             gold, predicted, share = pair
-            percent = f"{100 * share:.0f} % of all errors"
+            percent = f"{100 * share:.0f}\u00a0% of all errors"
             hint = f" Look first at '{gold}' taken for '{predicted}': {percent}."
         return (
             f"{shares} Most errors are not errors of transfer: more or cleaner training labels in "
@@ -183,9 +184,9 @@ def _hashes(evaluation: Evaluation) -> List[str]:
     return sorted(corpus["sha256"] for corpus in evaluation["signature"]["corpora"])
 
 
-def _list_languages(results: Sequence[LanguageResult], limit: int = 12) -> str:
+def _list_languages(results: Sequence[LanguageResult], limit: int = 8) -> str:
     names = [
-        f"{language_name(result['lang'])} ({100 * (result['accuracy'] or 0):.0f} %)"
+        f"{language_name(result['lang'])} ({100 * (result['accuracy'] or 0):.0f}\u00a0%)"
         for result in results[:limit]
     ]
     more = f" and {len(results) - limit} more" if len(results) > limit else ""

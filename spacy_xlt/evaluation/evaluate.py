@@ -13,7 +13,6 @@ from typing_extensions import TypedDict
 from .metrics import (
     Outcomes,
     compare,
-    is_target,
     label_auc,
     label_counts,
     mean,
@@ -29,7 +28,8 @@ from .results import (
     GroupResult,
     LabelResult,
     LanguageResult,
-    Role,
+    find_role,
+    rank_language,
 )
 from .scorer import compare_examples, has_gold, read_scores, standard_language
 from .task import Task, find_task, known_labels, make_signature
@@ -124,7 +124,7 @@ def evaluate_pipeline(
         "transfer": measure_transfer(
             {result["lang"]: result for result in results}, task.source_langs
         ),
-        "languages": sorted(results, key=_rank),
+        "languages": sorted(results, key=rank_language),
         "signature": make_signature(nlp, task, corpora),
     }
 
@@ -193,9 +193,7 @@ def _names(applies: np.ndarray, task: Task) -> Union[None, str, List[str]]:
 
 
 def _measure_language(lang: str, outcomes: Outcomes, task: Task) -> LanguageResult:
-    role: Role = "target" if is_target(lang, task.source_langs) else "unknown"
-    if lang in task.source_langs:
-        role = "source"
+    role = find_role(lang, task.source_langs)
     return {**measure_group(outcomes, task), "lang": lang, "role": role}
 
 
@@ -215,12 +213,6 @@ def _measure_labels(outcomes: Outcomes, labels: Sequence[str]) -> Dict[str, Labe
         }
         for label, tp, fp, fn, precision, recall, f_score, auc in rows
     }
-
-
-def _rank(result: LanguageResult) -> Tuple[int, float, str]:
-    """Source languages first, then by falling accuracy."""
-    role_order = {"source": 0, "target": 1, "unknown": 2}
-    return role_order[result["role"]], -(result["accuracy"] or 0.0), result["lang"]
 
 
 def _check_examples(

@@ -3,12 +3,12 @@
 import json
 import re
 from pathlib import Path
-from typing import Any, Dict, List, Literal, Optional, Tuple
+from typing import Any, Dict, List, Literal, Optional, Sequence, Tuple
 
 from pydantic import TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
-from .metrics import Count, Metrics, Share, Transfer
+from .metrics import Count, Metrics, Share, Transfer, is_target
 
 Role = Literal["source", "target", "unknown"]
 
@@ -141,6 +141,19 @@ class Evaluation(TypedDict):
     transfer: Transfer
     languages: List[LanguageResult]
     signature: Signature
+
+
+def find_role(lang: str, source_langs: Sequence[str]) -> Role:
+    """Role of a language, given those of the training labels."""
+    if lang in source_langs:
+        return "source"
+    return "target" if is_target(lang, source_langs) else "unknown"
+
+
+def rank_language(result: LanguageResult) -> Tuple[int, float, str]:
+    """Sort key: source languages first, then by falling accuracy, unknown ones last."""
+    order = {"source": 0, "target": 1, "unknown": 2}
+    return order[result["role"]], -(result["accuracy"] or 0.0), result["lang"]
 
 
 _EVALUATION: TypeAdapter = TypeAdapter(Evaluation)

@@ -1,0 +1,61 @@
+"""Templates of pages, and how figures and names are written in them."""
+
+import re
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Optional, Sequence
+
+import jinja2
+
+from ..languages import language_name
+
+TEMPLATES = Path(__file__).parent / "templates"
+# What Markdown or HTML would take for markup, or a table for the end of a cell.
+_MARKUP = re.compile(r"([\\`*_\[\]<>#|~&])")
+_SPACE = re.compile(r"\s+")
+
+
+def render(template: str, **values: Any) -> str:
+    """Fill a template of this room; values are escaped in HTML pages."""
+    return _environment().get_template(template).render(**values)
+
+
+def percent(value: Optional[float], digits: int = 1) -> str:
+    """A share in percent, without the sign; a dash where there is none."""
+    return "–" if value is None else f"{100 * value:.{digits}f}"
+
+
+def points(value: Optional[float]) -> str:
+    """A difference of shares in percentage points, with its sign."""
+    if value is None:
+        return "–"
+    return f"{100 * value:+.1f}".replace("-", "−")
+
+
+def interval(value: Optional[Sequence[float]]) -> str:
+    """A 95 % interval in percent."""
+    return "–" if value is None else f"{percent(value[0])}–{percent(value[1])}"
+
+
+def escape_markdown(value: Any) -> str:
+    """Text that Markdown shows as it is, on one line."""
+    return _MARKUP.sub(r"\\\1", _SPACE.sub(" ", str(value)).strip())
+
+
+@lru_cache(maxsize=1)
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES, encoding="utf8"),
+        autoescape=lambda name: name is not None and ".html" in name,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(
+        percent=percent,
+        points=points,
+        interval=interval,
+        language=language_name,
+        md=escape_markdown,
+    )
+    return environment

@@ -1,0 +1,431 @@
+"""A report that a person would rather look at than read, from one or several evaluations."""
+
+import math
+from collections import Counter
+from datetime import UTC, datetime
+from typing import Dict, List, Literal, Optional, Sequence, Tuple
+
+import langcodes
+import numpy as np
+from typing_extensions import TypedDict
+
+from ..languages import language_name
+from .advice import compare_runs, find_warnings, is_trusted, next_step
+from .metrics import Transfer, is_target, mean, measure_transfer, prf
+from .rendering import percent, render
+from .results import Evaluation, LanguageResult, Signature, find_role, rank_language
+
+# A larger confusion matrix is cut to the labels with the most mistakes.
+MAX_MATRIX = 12
+MAX_MISTAKES = 10
+# Languages that get a confusion matrix of their own.
+N_WORST = 3
+
+
+class Cell(TypedDict):
+    """One language in one run; see `LanguageResult`.
+
+    trained (bool): Whether the run's training labels were in this language.
+    trusted (bool): Whether it stands close enough to the source.
+    gap (Optional[float]): Accuracy of the source in the same run minus this one's.
+    confidence (Optional[float]): Mean probability of the chosen label.
+    """
+
+    n: int
+    accuracy: Optional[float]
+    interval: Optional[Tuple[float, float]]
+    macro_f: Optional[float]
+    macro_auc: Optional[float]
+    gap: Optional[float]
+    confidence: Optional[float]
+    trained: bool
+    trusted: bool
+
+
+class LanguageRow(TypedDict):
+    """One language in all runs; None in `cells` where a run lacks it.
+
+    role (str): Its role in the first run that has it.
+    """
+
+    lang: str
+    name: str
+    script: str
+    role: str
+    cells: List[Optional[Cell]]
+
+
+class Run(TypedDict):
+    """One evaluation's summary, over the languages that all runs share.
+
+    transfer (Transfer): With the source languages of the first run, so that runs compare.
+    gain (Optional[float]): Mean accuracy over targets minus that of the first run.
+    """
+
+    name: str
+    source_langs: List[str]
+    n: int
+    accuracy: Optional[float]
+    docs_per_second: float
+    transfer: Transfer
+    gain: Optional[float]
+    signature: Signature
+
+
+class ScriptRow(TypedDict):
+    """Mean transfer gap of the target languages in one script, by run."""
+
+    script: str
+    n_langs: int
+    gaps: List[Optional[float]]
+
+
+class LabelRow(TypedDict):
+    """One label in the last run, over source and over target languages.
+
+    n (int): Documents of target languages that have it.
+    """
+
+    label: str
+    n: int
+    source_f: Optional[float]
+    target_f: Optional[float]
+
+
+class Mistake(TypedDict):
+    """A label taken for another.
+
+    share (float): Of the documents with the gold label.
+    """
+
+    gold: str
+    predicted: str
+    n: int
+    share: float
+
+
+class Confusion(TypedDict):
+    """Which labels the last run takes for which; rows are gold, columns predicted.
+
+    n_labels (int): Number of all labels, of which those with the most mistakes are shown.
+    """
+
+    title: str
+    n_labels: int
+    labels: List[str]
+    matrix: List[List[int]]
+    totals: List[int]
+    mistakes: List[Mistake]
+
+
+class Report(TypedDict):
+    """Everything that the pages show.
+
+    compared (List[str]): Target languages of the first run that all runs share.
+    """
+
+    format: Literal["spacy_xlt.report.v1"]
+    title: str
+    created: str
+    exclusive: bool
+    source_langs: List[str]
+    compared: List[str]
+    runs: List[Run]
+    languages: List[LanguageRow]
+    scripts: List[ScriptRow]
+    labels: List[LabelRow]
+    confusions: List[Confusion]
+    warnings: List[str]
+    next_step: str
+
+
+def make_report(evaluations: Sequence[Evaluation], *, title: Optional[str] = None) -> Report:
+    """Bring evaluations together.
+
+    evaluations (Sequence[Evaluation]): One or several, the one to compare with first and the one
+        to look at closely last.
+    title (Optional[str]): Heading; None makes one.
+    RETURNS (Report): What the pages show.
+    RAISES (ValueError): If there is none, or if one has several labels per document and another
+        has not.
+    """
+    if not evaluations:
+        raise ValueError("A report needs at least one evaluation.")
+    if len({evaluation["exclusive"] for evaluation in evaluations}) > 1:
+        raise ValueError(
+            "Some of the evaluations are of exclusive labels and some are not, so their figures "
+            "do not compare. Make a report of each kind."
+        )
+    names = _unique([evaluation["name"] for evaluation in evaluations])
+    trained = [evaluation["source_langs"] for evaluation in evaluations]
+    source_langs = trained[0]
+    evaluations = [
+        _with_source({**evaluation, "name": name}, source_langs)
+        for evaluation, name in zip(evaluations, names, strict=True)
+    ]
+    last = evaluations[-1]
+    by_run = [{row["lang"]: row for row in evaluation["languages"]} for evaluation in evaluations]
+    shared = set.intersection(*(set(by_lang) for by_lang in by_run))
+    compared = sorted(lang for lang in shared if is_target(lang, source_langs))
+    targets = [row for row in last["languages"] if row["role"] == "target"]
+    runs = _summarize(evaluations, trained, [*compared, *source_langs])
+    warnings = compare_runs(evaluations) + find_warnings(last)
+    if len(runs) > 1 and not compared:
+        warnings.insert(0, "The runs share no target language: their means do not compare.")
+    return {
+        "format": "spacy_xlt.report.v1",
+        "title": title or f"Accuracy by language: {last['signature']['pipeline']['name']}",
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "exclusive": last["exclusive"],
+        "source_langs": source_langs,
+        "compared": compared,
+        "runs": runs,
+        "languages": _tabulate(evaluations, trained),
+        "scripts": _compare_scripts(by_run, runs, source_langs),
+        "labels": _compare_labels(last),
+        "confusions": _confusions(last["labels"], targets or last["languages"], bool(targets)),
+        "warnings": warnings,
+        "next_step": next_step(last),
+    }
+
+
+def render_html(report: Report) -> str:
+    """One self-contained HTML page: no script, no network, light and dark, screen and paper."""
+    return render("report.html.jinja", report=report, axis=make_axis(report))
+
+
+def render_markdown(report: Report) -> str:
+    """The same in Markdown, without the plots."""
+    return render("report.md.jinja", report=report)
+
+
+class Axis(TypedDict):
+    """The part of 0 to 1 that a plot of accuracies shows, and where its marks are."""
+
+    low: float
+    ticks: List[float]
+
+
+def make_axis(report: Report) -> Axis:
+    """Axis on which all intervals of a report fit."""
+    lows = [
+        cell["interval"][0]
+        for row in report["languages"]
+        for cell in row["cells"]
+        if cell is not None and cell["interval"] is not None
+    ]
+    low = min(0.8, math.floor(10 * min(lows, default=0.0)) / 10)
+    low = 0.0 if low <= 0.2 else low
+    step = 0.2 if low == 0 else 0.1
+    n_steps = round((1 - low) / step)
+    return {"low": low, "ticks": [round(1 - i * step, 1) for i in range(n_steps, -1, -1)]}
+
+
+def script_name(lang: str) -> str:
+    """English name of the script a language is usually written in."""
+    if not lang:
+        return "unknown"
+    script = langcodes.Language.get(lang).maximize().script
+    return langcodes.Language.make(script=script).script_name() if script else "unknown"
+
+
+def _with_source(evaluation: Evaluation, source_langs: Sequence[str]) -> Evaluation:
+    """The same figures, seen from other source languages.
+
+    A run that was trained on target labels too compares with others only if a language has the
+    same role in both.
+    """
+    languages: List[LanguageResult] = [
+        {**row, "role": find_role(row["lang"], source_langs)} for row in evaluation["languages"]
+    ]
+    transfer = measure_transfer({row["lang"]: row for row in languages}, source_langs)
+    return {
+        **evaluation,
+        "source_langs": list(source_langs),
+        "languages": sorted(languages, key=rank_language),
+        "transfer": transfer,
+    }
+
+
+def _summarize(
+    evaluations: Sequence[Evaluation], trained: Sequence[List[str]], langs: Sequence[str]
+) -> List[Run]:
+    runs: List[Run] = []
+    for evaluation, trained_langs in zip(evaluations, trained, strict=True):
+        transfer = measure_transfer(
+            {row["lang"]: row for row in evaluation["languages"] if row["lang"] in langs},
+            evaluation["source_langs"],
+        )
+        before = runs[0]["transfer"]["target_accuracy"] if runs else None
+        runs.append(
+            {
+                "name": evaluation["name"],
+                "source_langs": trained_langs,
+                "n": evaluation["overall"]["n"],
+                "accuracy": evaluation["overall"]["accuracy"],
+                "docs_per_second": evaluation["overall"]["n"] / max(evaluation["seconds"], 1e-9),
+                "transfer": transfer,
+                "gain": _minus(transfer["target_accuracy"], before),
+                "signature": evaluation["signature"],
+            }
+        )
+    return runs
+
+
+def _tabulate(evaluations: Sequence[Evaluation], trained: Sequence[List[str]]) -> List[LanguageRow]:
+    """All languages, sources first, then by falling accuracy in the first run that has them."""
+    firsts: Dict[str, LanguageResult] = {}
+    for evaluation in evaluations:
+        firsts = {**{row["lang"]: row for row in evaluation["languages"]}, **firsts}
+    rows: List[LanguageRow] = []
+    for first in sorted(firsts.values(), key=rank_language):
+        lang = first["lang"]
+        cells: List[Optional[Cell]] = []
+        for evaluation, trained_langs in zip(evaluations, trained, strict=True):
+            source_accuracy = evaluation["transfer"]["source_accuracy"]
+            found = [row for row in evaluation["languages"] if row["lang"] == lang]
+            cells += [
+                _make_cell(row, source_accuracy, trained=lang in trained_langs) for row in found
+            ] or [None]
+        rows.append(
+            {
+                "lang": lang,
+                "name": language_name(lang),
+                "script": script_name(lang),
+                "role": first["role"],
+                "cells": cells,
+            }
+        )
+    return rows
+
+
+def _make_cell(result: LanguageResult, source_accuracy: Optional[float], *, trained: bool) -> Cell:
+    confidence = result["confidence"]
+    return {
+        "n": result["n"],
+        "accuracy": result["accuracy"],
+        "interval": result["interval"],
+        "macro_f": result["macro_f"],
+        "macro_auc": result["macro_auc"],
+        "gap": _minus(source_accuracy, result["accuracy"]),
+        "confidence": confidence["mean"] if confidence else None,
+        "trained": trained,
+        "trusted": result["role"] != "target" or is_trusted(result, source_accuracy),
+    }
+
+
+def _compare_scripts(
+    by_run: Sequence[Dict[str, LanguageResult]],
+    runs: Sequence[Run],
+    source_langs: Sequence[str],
+) -> List[ScriptRow]:
+    """Mean gap by script, smallest first; empty without a source to compare with."""
+    langs_of: Dict[str, List[str]] = {}
+    for lang in sorted({lang for by_lang in by_run for lang in by_lang}):
+        if is_target(lang, source_langs):
+            langs_of.setdefault(script_name(lang), []).append(lang)
+    rows: List[ScriptRow] = []
+    for script, langs in langs_of.items():
+        gaps = []
+        for by_lang, run in zip(by_run, runs, strict=True):
+            accuracies = [by_lang[lang]["accuracy"] or 0.0 for lang in langs if lang in by_lang]
+            gaps.append(_minus(run["transfer"]["source_accuracy"], mean(accuracies)))
+        if any(gap is not None for gap in gaps):
+            rows.append({"script": script, "n_langs": len(langs), "gaps": gaps})
+    return sorted(rows, key=lambda row: next(gap for gap in row["gaps"] if gap is not None))
+
+
+def _compare_labels(evaluation: Evaluation) -> List[LabelRow]:
+    """F1 of each label, lowest in the target languages first."""
+    rows: List[LabelRow] = []
+    for label in evaluation["labels"]:
+        f_score: Dict[str, Optional[float]] = {}
+        support = {}
+        for group in ("source", "target"):
+            counts = [
+                row["labels"][label]
+                for row in evaluation["languages"]
+                if row["role"] == group and label in row["labels"]
+            ]
+            tp, fp, fn = (np.array(sum(c[key] for c in counts)) for key in ("tp", "fp", "fn"))
+            support[group] = int(tp + fn)
+            f_score[group] = float(prf(tp, fp, fn)[2]) if support[group] else None
+        rows.append(
+            {
+                "label": label,
+                "n": support["target"],
+                "source_f": f_score["source"],
+                "target_f": f_score["target"],
+            }
+        )
+    return sorted(rows, key=lambda row: (row["target_f"] is None, row["target_f"] or 0.0))
+
+
+def _confusions(
+    labels: Sequence[str], results: Sequence[LanguageResult], are_targets: bool
+) -> List[Confusion]:
+    """Pooled over all languages given, and of the worst of them; empty without matrices."""
+    counted = [row for row in results if row["confusion"] and row["n"]]
+    if not counted:
+        return []
+    pooled = np.sum([np.array(row["confusion"]) for row in counted], axis=0)
+    wrong = _off_diagonal(pooled)
+    n_wrong = wrong.sum(axis=0) + wrong.sum(axis=1)
+    shown = sorted(np.argsort(-n_wrong, kind="stable")[:MAX_MATRIX].tolist())
+    kind = "target languages" if are_targets else "languages"
+    title = f"All {len(counted)} {kind}" if len(counted) > 1 else language_name(counted[0]["lang"])
+    blocks = [_make_confusion(title, labels, pooled, shown)]
+    if len(counted) > 1:
+        worst = sorted(counted, key=lambda row: (row["accuracy"] or 0.0, row["lang"]))[:N_WORST]
+        blocks += [
+            _make_confusion(
+                f"{language_name(row['lang'])}: {percent(row['accuracy'])} % right",
+                labels,
+                np.array(row["confusion"]),
+                shown,
+            )
+            for row in worst
+        ]
+    return blocks
+
+
+def _make_confusion(
+    title: str, labels: Sequence[str], matrix: np.ndarray, shown: Sequence[int]
+) -> Confusion:
+    wrong, totals = _off_diagonal(matrix), matrix.sum(axis=1)
+    pairs = sorted(zip(*np.nonzero(wrong), strict=True), key=lambda pair: -wrong[pair])
+    mistakes: List[Mistake] = [
+        {
+            "gold": labels[gold],
+            "predicted": labels[predicted],
+            "n": int(wrong[gold, predicted]),
+            "share": float(wrong[gold, predicted] / totals[gold]),
+        }
+        for gold, predicted in pairs[:MAX_MISTAKES]
+    ]
+    return {
+        "title": title,
+        "n_labels": len(labels),
+        "labels": [labels[i] for i in shown],
+        "matrix": matrix[np.ix_(shown, shown)].tolist(),
+        "totals": totals[list(shown)].tolist(),
+        "mistakes": mistakes,
+    }
+
+
+def _off_diagonal(matrix: np.ndarray) -> np.ndarray:
+    return matrix * (1 - np.eye(len(matrix), dtype=int))
+
+
+def _unique(names: Sequence[str]) -> List[str]:
+    """Names with a number added where one occurs again."""
+    seen: Counter = Counter()
+    unique = []
+    for name in names:
+        seen[name] += 1
+        unique.append(name if seen[name] == 1 else f"{name} ({seen[name]})")
+    return unique
+
+
+def _minus(a: Optional[float], b: Optional[float]) -> Optional[float]:
+    return None if a is None or b is None else a - b
