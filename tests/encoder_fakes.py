@@ -93,7 +93,7 @@ def pack_encoder(
     head += struct.pack("<i", len(names))
     start = len(head) + sum(2 + len(short) + 1 + 4 + 8 + 8 for short, *_ in names)
     header_end = start
-    for (short, _, shape, is_4bit), body in zip(names, bodies):
+    for (short, _, shape, is_4bit), body in zip(names, bodies, strict=True):
         head += struct.pack("<H", len(short)) + short.encode()
         head += struct.pack("<BIQQ", is_4bit, int(numpy.prod(shape)), start, len(body))
         start += len(body)
@@ -103,9 +103,7 @@ def pack_encoder(
 
 def _body(random, n_elements, is_4bit):
     if not is_4bit:
-        values = [
-            struct.unpack("<f", struct.pack("<f", v))[0] for v in random.normal(size=n_elements)
-        ]
+        values = random.normal(size=n_elements).astype("float32").tolist()
         return struct.pack(f"<{n_elements}f", *values), values
     body, values = b"", []
     for _ in range(n_elements // 32):

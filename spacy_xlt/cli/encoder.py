@@ -66,9 +66,9 @@ def encoder_fetch_cli(
     )
     with _Bars() as bars:
         record = carry_out(plan, on_progress=bars)
-    variant = " (weights unpacked from 4 bits)" if record["variant"] == "q4" else ""
+    unpacked = " (weights unpacked from 4 bits)" if record["variant"] == "q4" else ""
     msg.good(
-        f"'{record['name']}'{variant} is in {plan.directory}",
+        f"'{record['name']}'{unpacked} is in {plan.directory}",
         f"Licence: {record['licence']}. Use it with: --paths.encoder {directory}",
     )
 

