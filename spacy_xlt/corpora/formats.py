@@ -163,7 +163,7 @@ def read_fields(
     if path.stat().st_size == 0:
         raise ValueError(f"'{path}' is empty. Expected a header and rows, or JSON lines.")
     first = True
-    for line, record, content in _read_records(path, file_format(path), delimiter):
+    for line, record, content in read_records(path, file_format(path), delimiter=delimiter):
         if isinstance(record, str):
             yield BadRow(path.name, line, record, content)
             continue
@@ -183,14 +183,30 @@ def to_cats(labels: Union[List[str], Dict[str, float]], known: Iterable[str]) ->
     return {label: float(label in labels) for label in known}
 
 
-def _read_records(path: Path, format: str, delimiter: Optional[str]) -> Iterator[Record]:
+def read_records(
+    path: Path,
+    format: str,
+    *,
+    delimiter: Optional[str] = None,
+    stream: Optional[io.BufferedReader] = None,
+) -> Iterator[Record]:
+    """Read a file row by row, each with all its fields.
+
+    path (Path): The file, or what errors call the stream.
+    format (str): One of `FORMATS`.
+    delimiter (Optional[str]): What stands between the columns of a CSV file.
+    stream (Optional[io.BufferedReader]): What to read in place of the file, such as standard input; not
+        for Parquet.
+    YIELDS (Record): Line, fields or the reason why they cannot be read, and the line as it is.
+    RAISES (ValueError): If the file as a whole cannot be read.
+    """
     readers = {"tsv": _read_tsv, "csv": _read_csv, "jsonl": _read_jsonl}
     try:
         if format == "parquet":
             yield from _read_parquet(path)
             return
         newline = "" if format == "csv" else "\n"
-        with _open(path) as binary:
+        with stream or _open(path) as binary:
             _check_encoding(path, binary)
             with io.TextIOWrapper(
                 binary, encoding="utf-8-sig", errors="surrogateescape", newline=newline
