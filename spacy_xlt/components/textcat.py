@@ -264,7 +264,7 @@ class XltTextCat(TrainablePipe):
         examples = list(examples)
         validate_examples(examples, "XltTextCat.update")
         shim = self._shim
-        shim.classifier.set_dropout(drop)
+        shim.dropout_rate = drop
         set_dropout_rate(self.model, drop)
         gold = self._read_gold(examples)
         docs = [eg.predicted for eg in examples]

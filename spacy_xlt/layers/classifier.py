@@ -7,9 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from ..types import Freeze
-from .device import autocast
-from .encoder import Encoder, build_encoder, set_dropout
-from .windows import PaddedBatch
+from .dropout import Dropout
+from .encoder import Encoder, build_encoder
+from .windows import WindowBatch
 
 
 class TextClassifier(nn.Module):
@@ -25,7 +25,6 @@ class TextClassifier(nn.Module):
         super().__init__()
         self.encoder = encoder
         self.normalize = normalize
-        self.dropout = nn.Dropout(0.0)
         self.head = nn.Linear(width, n_labels)
         nn.init.normal_(self.head.weight, std=0.02)
         nn.init.zeros_(self.head.bias)
@@ -38,37 +37,29 @@ class TextClassifier(nn.Module):
     def device(self) -> torch.device:
         return self.head.weight.device
 
-    def pool(self, batches: Sequence[PaddedBatch], n_docs: int, dtype: torch.dtype) -> Tensor:
+    def pool(
+        self, batches: Sequence[WindowBatch], n_docs: int, dtype: torch.dtype, dropout: Dropout
+    ) -> Tensor:
         """One vector per document: the weighted mean of its pieces over all its windows.
 
-        batches (Sequence[PaddedBatch]): Every window of the documents, in any order.
+        batches (Sequence[WindowBatch]): Every window of the documents, in any order.
         n_docs (int): Number of documents; one without windows gets the zero vector.
         dtype (torch.dtype): Arithmetic of the encoder's matrix products.
+        dropout (Dropout): Dropout inside the encoder.
         RETURNS (Tensor): fp32. Shape: (n_docs, width)
         """
         assert self.encoder is not None
         device = self.device
         sums = torch.zeros(n_docs, self.width, device=device)
-        totals = torch.zeros(n_docs, device=device)
+        totals = torch.zeros(n_docs, 1, device=device)
         for batch in batches:
-            weights = torch.from_numpy(batch.weights).to(device)
+            hidden = self.encoder(batch, dtype=dtype, dropout=dropout)
             docs = torch.from_numpy(batch.docs).to(device)
-            with autocast(device, dtype):
-                hidden = self.encoder(
-                    torch.from_numpy(batch.ids).to(device), torch.from_numpy(batch.mask).to(device)
-                )
-            vectors = torch.bmm(weights.unsqueeze(1), hidden.float()).squeeze(1)
-            sums = sums.index_add(0, docs, vectors)
-            totals = totals.index_add(0, docs, weights.sum(dim=1))
-        pooled = sums / totals.clamp(min=1e-6).unsqueeze(1)
+            matrix = batch.pool_matrix(device)
+            sums = sums.index_add(0, docs, matrix @ hidden)
+            totals = totals.index_add(0, docs, matrix.sum(dim=1, keepdim=True))
+        pooled = sums / totals.clamp(min=1e-6)
         return nn.functional.normalize(pooled, dim=1) if self.normalize else pooled
-
-    def classify(self, pooled: Tensor) -> Tensor:
-        """Logits of pooled vectors, dropout before the head. Shape: (n_docs, n_labels)"""
-        return self.head(self.dropout(pooled))
-
-    def set_dropout(self, rate: float) -> None:
-        set_dropout(self, rate)
 
     def set_head(self, weight: numpy.ndarray, bias: numpy.ndarray) -> None:
         """Replace the head. Shapes: (n_labels, width), (n_labels,)"""

@@ -2,30 +2,40 @@
 
 import copy
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List, Tuple
+from typing import Any, Dict, Iterator, List, Tuple
 
 import torch
+import transformers
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoModel, MT5EncoderModel, PretrainedConfig, T5EncoderModel
+from transformers import AutoConfig, PretrainedConfig
 from transformers.modeling_utils import no_init_weights
 
 from ..encoder_files import CONFIG_FILE, check_encoder_config, read_encoder_config
+from .device import autocast
+from .dropout import Dropout
+from .packed_bert import encode_packed, supports_packing
+from .windows import WindowBatch
 
-# Model types whose plain AutoModel has more than the encoder that is needed here.
-_BUILDERS: Dict[str, Callable[[PretrainedConfig], nn.Module]] = {
-    "bert": lambda config: AutoModel.from_config(config, add_pooling_layer=False),
-    "roberta": lambda config: AutoModel.from_config(config, add_pooling_layer=False),
-    "xlm-roberta": lambda config: AutoModel.from_config(config, add_pooling_layer=False),
-    "xlm-roberta-xl": lambda config: AutoModel.from_config(config, add_pooling_layer=False),
-    "mt5": MT5EncoderModel._from_config,
-    "t5": T5EncoderModel._from_config,
+# model_type -> class of transformers that has the encoder and nothing more. Named here rather than
+# found by the library's automatic classes, which import every model they know in order to choose.
+_CLASSES: Dict[str, str] = {
+    "bert": "BertModel",
+    "deberta-v2": "DebertaV2Model",
+    "distilbert": "DistilBertModel",
+    "gpt2": "GPT2Model",
+    "modernbert": "ModernBertModel",
+    "mt5": "MT5EncoderModel",
+    "roberta": "RobertaModel",
+    "t5": "T5EncoderModel",
+    "xlm-roberta": "XLMRobertaModel",
+    "xlm-roberta-xl": "XLMRobertaXLModel",
+    "xlnet": "XLNetModel",
 }
-# The same, for loading with weights.
-_LOADERS: Dict[str, Callable[..., nn.Module]] = {
-    "mt5": MT5EncoderModel.from_pretrained,
-    "t5": T5EncoderModel.from_pretrained,
+# Those with a layer above the encoder that classification has no use for.
+_SETTINGS: Dict[str, Dict[str, Any]] = {
+    name: {"add_pooling_layer": False}
+    for name in ("bert", "roberta", "xlm-roberta", "xlm-roberta-xl")
 }
-_NO_POOLER = ("bert", "roberta", "xlm-roberta", "xlm-roberta-xl")
 # Those that can only compute attention step by step.
 _EAGER_ONLY = ("deberta-v2", "xlnet", "t5", "mt5", "xlm-roberta-xl")
 # Names under which configurations give the number of positions.
@@ -66,14 +76,22 @@ class Encoder(nn.Module):
     def model_type(self) -> str:
         return str(self.config.model_type)
 
-    def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
-        """Encode padded windows.
+    def forward(self, batch: WindowBatch, *, dtype: torch.dtype, dropout: Dropout) -> Tensor:
+        """Encode windows.
 
-        ids (Tensor): Piece ids. Shape: (n_windows, n_pieces)
-        mask (Tensor): 1 where there is a piece. Shape: (n_windows, n_pieces)
-        RETURNS (Tensor): Piece vectors. Shape: (n_windows, n_pieces, width)
+        batch (WindowBatch): The windows.
+        dtype (torch.dtype): Arithmetic of linear maps and attention.
+        dropout (Dropout): Dropout of training; one with rate 0 for prediction.
+        RETURNS (Tensor): Piece vectors, fp32. Shape: (n_pieces, width)
         """
-        return self.transformer(input_ids=ids, attention_mask=mask, return_dict=True)[0]
+        if supports_packing(self.transformer):
+            return encode_packed(self.transformer, batch, dtype=dtype, dropout=dropout)
+        set_dropout(self.transformer, dropout.rate)
+        device = self.piece_table.device
+        ids, mask = batch.padded(self.config.pad_token_id or 0, device)
+        with autocast(device, dtype):
+            hidden = self.transformer(input_ids=ids, attention_mask=mask, return_dict=True)[0]
+        return hidden[mask.bool()].float()
 
     def named_depths(self) -> Iterator[Tuple[str, nn.Parameter, int]]:
         """Every parameter with its depth: 0 for what is below the first layer, 1 for the first
@@ -129,10 +147,8 @@ def load_encoder(path: Path) -> Encoder:
             f"'{path}' has a {CONFIG_FILE} but no *.safetensors. Weights in pickle files (*.bin) "
             f"are refused; fetch the encoder again or convert them to safetensors."
         )
-    load = _LOADERS.get(model_type, AutoModel.from_pretrained)
-    settings: Dict[str, Any] = {"add_pooling_layer": False} if model_type in _NO_POOLER else {}
     try:
-        transformer, info = load(
+        transformer, info = _model_class(model_type).from_pretrained(
             str(path),
             local_files_only=True,
             use_safetensors=True,
@@ -140,7 +156,7 @@ def load_encoder(path: Path) -> Encoder:
             torch_dtype=torch.float32,
             attn_implementation="eager",
             output_loading_info=True,
-            **settings,
+            **_SETTINGS.get(model_type, {}),
         )
     except (RuntimeError, OSError, KeyError) as e:
         raise ValueError(f"Cannot read the encoder in '{path}': {e}") from e
@@ -170,9 +186,13 @@ def build_encoder(config: Dict[str, Any], *, attention: str = "eager") -> Encode
     model_type = config["model_type"]
     hf_config = AutoConfig.for_model(**copy.deepcopy(config))
     hf_config._attn_implementation = "eager" if model_type in _EAGER_ONLY else attention
-    build = _BUILDERS.get(model_type, AutoModel.from_config)
     with no_init_weights():
-        return Encoder(build(hf_config))
+        model_class = _model_class(model_type)
+        return Encoder(model_class._from_config(hf_config, **_SETTINGS.get(model_type, {})))
+
+
+def _model_class(model_type: str) -> Any:
+    return getattr(transformers, _CLASSES[model_type])
 
 
 def set_dropout(module: nn.Module, rate: float) -> None:

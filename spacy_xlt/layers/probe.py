@@ -28,7 +28,8 @@ def fit_probe(
     loss (Loss): The loss that training will use.
     C (float): Inverse strength of the L2 penalty, as in scikit-learn's LogisticRegression.
     max_iterations (int): Limit for L-BFGS.
-    RETURNS (Tuple[numpy.ndarray, numpy.ndarray]): Weight and bias. Shapes: (n_labels, width), (n_labels,)
+    RETURNS (Tuple[numpy.ndarray, numpy.ndarray]): Weight, shape (n_labels, width), and bias,
+        shape (n_labels,).
     """
     X = features.astype(numpy.float64)
     Y = targets.astype(numpy.float64)

@@ -17,10 +17,11 @@ from ..types import EncoderSettings, Freeze, Pooling, Precision
 from .averaging import RunningMean
 from .classifier import TextClassifier, assemble_classifier
 from .device import resolve_device, resolve_precision
+from .dropout import Dropout
 from .encoder import linear_parameters, load_encoder
 from .optim import ParameterGroup, TorchOptimizer, group_parameters
 from .storage import load_shim, save_shim, shim_from_bytes, shim_to_bytes
-from .windows import PaddedBatch, pad_into_batches, split_into_windows
+from .windows import WindowBatch, pack_into_batches, split_into_windows
 
 CACHE_BYTES = 256 * 1024 * 1024
 # Above this the encoder forgets what it knew within a few steps.
@@ -59,6 +60,7 @@ class TextCatShim(Shim):
         self.tokenizer: Optional[PieceTokenizer] = None
         self.record: EncoderRecord = {}
         self.run_length = 0
+        self.dropout_rate = 0.0
         # Where the frozen tensors were last written, and the stamp of that file.
         self.frozen_stamps: Dict[str, Tuple[int, ...]] = {}
         self._pieces = ArrayCache(CACHE_BYTES)
@@ -167,8 +169,8 @@ class TextCatShim(Shim):
         with torch.inference_mode():
             classifier = self._for_inference()
             if isinstance(texts, Tensor):
-                return classifier.classify(texts.to(classifier.device)).float()
-            return classifier.classify(self._embed(classifier, texts)).float()
+                return classifier.head(texts.to(classifier.device)).float()
+            return classifier.head(self._embed(classifier, texts)).float()
 
     def embed(self, texts: Sequence[str]) -> Tensor:
         """Pooled vectors of texts, as the head sees them. Shape: (n_docs, width)"""
@@ -183,6 +185,7 @@ class TextCatShim(Shim):
             the inputs (None for texts). Gradients of weights add up until `finish_update`.
         """
         classifier = self.classifier.train()
+        dropout = Dropout(self.dropout_rate)
         if isinstance(inputs, Tensor):
             pooled = inputs.to(classifier.device).requires_grad_(True)
         elif self.settings.freeze == "encoder":
@@ -193,8 +196,8 @@ class TextCatShim(Shim):
                 max_pieces=self.settings.max_train_pieces,
                 max_windows=self.settings.max_train_windows,
             )
-            pooled = classifier.pool(batches, len(inputs), self._dtype)
-        logits = classifier.classify(pooled).float()
+            pooled = classifier.pool(batches, len(inputs), self._dtype, dropout)
+        logits = classifier.head(dropout(pooled)).float()
 
         def backprop(d_logits: Tensor) -> Optional[Tensor]:
             logits.backward(d_logits.to(logits.device))
@@ -213,11 +216,14 @@ class TextCatShim(Shim):
         limit = self.settings.max_train_windows * self._window_pieces
         lengths = [min(p.size + 2, limit) for p in self._cached_pieces(texts)]
         order = sorted(range(len(texts)), key=lambda i: -lengths[i])
-        parts: List[List[int]] = []
-        while order:
-            n_texts = max(1, self.settings.max_train_pieces // lengths[order[0]])
-            parts.append(order[:n_texts])
-            order = order[n_texts:]
+        parts: List[List[int]] = [[]]
+        n_pieces = 0
+        for i in order:
+            if parts[-1] and n_pieces + lengths[i] > self.settings.max_train_pieces:
+                parts.append([])
+                n_pieces = 0
+            parts[-1].append(i)
+            n_pieces += lengths[i]
         return parts
 
     def features(self, texts: Sequence[str]) -> numpy.ndarray:
@@ -261,7 +267,7 @@ class TextCatShim(Shim):
         *,
         max_pieces: int,
         max_windows: Optional[int] = None,
-    ) -> List[PaddedBatch]:
+    ) -> List[WindowBatch]:
         assert self.reading is not None and self.classifier.encoder is not None
         tokenizer = self._tokenizer
         # A prefix is cut off its text, so that every window starts with the same pieces.
@@ -277,8 +283,7 @@ class TextCatShim(Shim):
             # Seeded from NumPy's global state, which spaCy seeds from training.seed.
             rng=numpy.random.default_rng(numpy.random.randint(2**31)) if max_windows else None,
         )
-        pad_id = self.classifier.encoder.config.pad_token_id or 0
-        return pad_into_batches(windows, max_pieces=max_pieces, pad_id=pad_id)
+        return pack_into_batches(windows, max_pieces=max_pieces)
 
     def _embed(
         self,
@@ -289,7 +294,7 @@ class TextCatShim(Shim):
         if pieces is None:
             pieces = self._tokenizer.encode(texts)
         batches = self._batches(pieces, max_pieces=self.settings.max_predict_pieces)
-        return classifier.pool(batches, len(texts), self._dtype)
+        return classifier.pool(batches, len(texts), self._dtype, Dropout(0.0))
 
     def _cached_pieces(self, texts: Sequence[str]) -> List[numpy.ndarray]:
         found = [self._pieces.get(text) for text in texts]

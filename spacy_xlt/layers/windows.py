@@ -1,11 +1,16 @@
-"""Documents of any length as windows of word pieces, and windows as padded batches."""
+"""Documents of any length as windows of word pieces, and windows as packed batches."""
 
 from dataclasses import dataclass
-from typing import Callable, Dict, List, Optional, Sequence
+from typing import Callable, Dict, List, Optional, Sequence, Tuple
 
 import numpy
+import torch
+from torch import Tensor
 
 from ..types import Pooling
+
+# Places per piece that attention's padding may take within a group of windows.
+MAX_PADDING = 1.2
 
 
 @dataclass
@@ -26,19 +31,80 @@ class Windows:
 
 
 @dataclass
-class PaddedBatch:
-    """Some windows, padded to the longest of them.
+class AttentionGroup:
+    """Neighbouring windows of a batch that attention pads to the longest of them.
 
-    ids (numpy.ndarray): int64. Shape: (n_windows, n_pieces)
-    mask (numpy.ndarray): int64, 1 where there is a piece. Shape: (n_windows, n_pieces)
-    weights (numpy.ndarray): float32. Shape: (n_windows, n_pieces)
+    lengths (numpy.ndarray): Pieces of each window. Shape: (n_windows,)
+    """
+
+    lengths: numpy.ndarray
+
+    @property
+    def n_windows(self) -> int:
+        return int(self.lengths.size)
+
+    @property
+    def n_pieces(self) -> int:
+        return int(self.lengths.sum())
+
+    @property
+    def longest(self) -> int:
+        return int(self.lengths.max())
+
+    def to_torch(self, device: torch.device) -> Tuple[Optional[Tensor], Optional[Tensor]]:
+        """Where pieces stand in the padded group; None, None if nothing is padded.
+
+        RETURNS (Tuple[Optional[Tensor], Optional[Tensor]]): Row of each piece, and which places
+            attention may look at. Shapes: (n_pieces,), (n_windows, 1, 1, longest)
+        """
+        if self.n_pieces == self.n_windows * self.longest:
+            return None, None
+        if self._padded is None:
+            mask = numpy.arange(self.longest) < self.lengths[:, None]
+            index = torch.from_numpy(numpy.flatnonzero(mask)).to(device)
+            self._padded = index, torch.from_numpy(mask[:, None, None, :]).to(device)
+        return self._padded
+
+    def __post_init__(self) -> None:
+        self._padded: Optional[Tuple[Tensor, Tensor]] = None
+
+
+@dataclass
+class WindowBatch:
+    """Windows laid end to end, from the longest to the shortest.
+
+    ids (numpy.ndarray): int64 piece ids. Shape: (n_pieces,)
+    positions (numpy.ndarray): int64, place of each piece in its window. Shape: (n_pieces,)
+    weights (numpy.ndarray): float32, what each piece counts. Shape: (n_pieces,)
     docs (numpy.ndarray): int64, index of each window's document. Shape: (n_windows,)
+    lengths (numpy.ndarray): int64, pieces of each window. Shape: (n_windows,)
+    groups (List[AttentionGroup]): The windows in groups of like length.
     """
 
     ids: numpy.ndarray
-    mask: numpy.ndarray
+    positions: numpy.ndarray
     weights: numpy.ndarray
     docs: numpy.ndarray
+    lengths: numpy.ndarray
+    groups: List[AttentionGroup]
+
+    def to_torch(self, device: torch.device) -> Tuple[Tensor, Tensor]:
+        """Ids and positions. Shapes: (n_pieces,), (n_pieces,)"""
+        return torch.from_numpy(self.ids).to(device), torch.from_numpy(self.positions).to(device)
+
+    def padded(self, pad_id: int, device: torch.device) -> Tuple[Tensor, Tensor]:
+        """Ids and mask as padded arrays. Shapes: (n_windows, longest), (n_windows, longest)"""
+        mask = numpy.arange(self.lengths.max()) < self.lengths[:, None]
+        ids = numpy.full(mask.shape, pad_id, dtype=numpy.int64)
+        ids[mask] = self.ids
+        return torch.from_numpy(ids).to(device), torch.from_numpy(mask.astype("int64")).to(device)
+
+    def pool_matrix(self, device: torch.device) -> Tensor:
+        """Weights of the pieces that sum up to each window. Shape: (n_windows, n_pieces)"""
+        matrix = numpy.zeros((self.lengths.size, self.ids.size), dtype=numpy.float32)
+        rows = numpy.repeat(numpy.arange(self.lengths.size), self.lengths)
+        matrix[rows, numpy.arange(self.ids.size)] = self.weights
+        return torch.from_numpy(matrix).to(device)
 
 
 def split_into_windows(
@@ -98,24 +164,17 @@ def split_into_windows(
     return Windows(ids, weights, numpy.asarray(docs, dtype=numpy.int64), n_docs=len(pieces))
 
 
-def pad_into_batches(windows: Windows, *, max_pieces: int, pad_id: int) -> List[PaddedBatch]:
-    """Put windows of like length into batches, padding counted.
+def pack_into_batches(windows: Windows, *, max_pieces: int) -> List[WindowBatch]:
+    """Put windows of like length into batches.
 
     windows (Windows): Any windows.
-    max_pieces (int): Most pieces in a batch, padding included; a longer window stands alone.
-    pad_id (int): Id that fills the gaps.
-    RETURNS (List[PaddedBatch]): Batches from the longest windows to the shortest.
+    max_pieces (int): Most pieces in a batch; a longer window stands alone.
+    RETURNS (List[WindowBatch]): Batches from the longest windows to the shortest.
     """
     lengths = numpy.asarray([ids.size for ids in windows.ids], dtype=numpy.int64)
     order = numpy.argsort(-lengths, kind="stable")
-    batches = []
-    start = 0
-    while start < order.size:
-        longest = int(lengths[order[start]])
-        n_windows = max(1, max_pieces // longest)
-        batches.append(_pad(windows, order[start : start + n_windows], longest, pad_id))
-        start += n_windows
-    return batches
+    runs = _cut_runs(lengths[order], lambda run: int(run.sum()) <= max_pieces)
+    return [_pack(windows, lengths, order[start:end]) for start, end in runs]
 
 
 def _window_starts(n_pieces: int, room: int, overlap: int) -> List[int]:
@@ -127,20 +186,32 @@ def _window_starts(n_pieces: int, room: int, overlap: int) -> List[int]:
     return starts
 
 
-def _pad(windows: Windows, chosen: numpy.ndarray, longest: int, pad_id: int) -> PaddedBatch:
-    shape = (chosen.size, longest)
-    batch = PaddedBatch(
-        ids=numpy.full(shape, pad_id, dtype=numpy.int64),
-        mask=numpy.zeros(shape, dtype=numpy.int64),
-        weights=numpy.zeros(shape, dtype=numpy.float32),
+def _cut_runs(
+    lengths: numpy.ndarray, fits: Callable[[numpy.ndarray], bool]
+) -> List[Tuple[int, int]]:
+    """Cut a sequence into the longest runs that fit, at least one window each."""
+    runs = []
+    start = 0
+    for end in range(1, lengths.size + 1):
+        if end > start + 1 and not fits(lengths[start:end]):
+            runs.append((start, end - 1))
+            start = end - 1
+    if start < lengths.size:
+        runs.append((start, int(lengths.size)))
+    return runs
+
+
+def _pack(windows: Windows, lengths: numpy.ndarray, chosen: numpy.ndarray) -> WindowBatch:
+    own = lengths[chosen]
+    runs = _cut_runs(own, lambda run: int(run[0]) * run.size <= MAX_PADDING * int(run.sum()))
+    return WindowBatch(
+        ids=numpy.concatenate([windows.ids[i] for i in chosen]),
+        positions=numpy.concatenate([numpy.arange(n) for n in own]),
+        weights=numpy.concatenate([windows.weights[i] for i in chosen]),
         docs=windows.docs[chosen],
+        lengths=own,
+        groups=[AttentionGroup(own[start:end]) for start, end in runs],
     )
-    for row, i in enumerate(chosen):
-        n = windows.ids[i].size
-        batch.ids[row, :n] = windows.ids[i]
-        batch.mask[row, :n] = 1
-        batch.weights[row, :n] = windows.weights[i]
-    return batch
 
 
 def _weigh_all(own: numpy.ndarray) -> numpy.ndarray:
