@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict, List, Optional, Sequence
 
 from tqdm import tqdm
-from wasabi import Printer, wrap
+from wasabi import wrap
 
 from ._app import Arg, Opt, command, group, msg
 from ._files import write_text
@@ -19,7 +19,6 @@ data_cli = group("data", help="Labelled texts: import, split, check, sample")
 WIDTH = 100
 ASSIST = "assist"
 FORMATS = ("auto", "sib200")
-wide_msg = Printer(line_max=WIDTH)
 progress = functools.partial(tqdm, leave=False, disable=None)
 
 
@@ -250,7 +249,7 @@ def data_sample_cli(
         )
     print_record(record)
     for warning in caught:
-        wide_msg.warn(str(warning.message))
+        msg.warn(str(warning.message))
     msg.good(f"The corpus is in {out}")
 
 
@@ -302,7 +301,7 @@ def print_losses(record: Dict[str, Any], out: Path) -> None:
         for key in ("rows", "rejected", "dropped_by_label_map", "left_out", "ambiguous", "repeated")
     }
     reasons = {
-        "rejected": f"are bad; {out / 'rejects.jsonl'} says why",
+        "rejected": f"are bad, see {out / 'rejects.jsonl'}",
         "dropped_by_label_map": "have only labels that the label map drops",
         "left_out": "have an id that was not asked for",
         "ambiguous": "stand under two labels",
@@ -364,7 +363,7 @@ def print_report(report: "CorpusReport") -> None:
     if not report.worries:
         msg.good("Nothing here should worry you.")
     for worry in report.worries:
-        wide_msg.warn(worry)
+        msg.warn(worry)
 
 
 def print_table(rows: List[Any], header: Sequence[str], aligns: str) -> None:

@@ -195,8 +195,8 @@ def read_records(
     path (Path): The file, or what errors call the stream.
     format (str): One of `FORMATS`.
     delimiter (Optional[str]): What stands between the columns of a CSV file.
-    stream (Optional[io.BufferedReader]): What to read in place of the file, such as standard input; not
-        for Parquet.
+    stream (Optional[io.BufferedReader]): What to read in place of the file, such as
+        standard input; not for Parquet.
     YIELDS (Record): Line, fields or the reason why they cannot be read, and the line as it is.
     RAISES (ValueError): If the file as a whole cannot be read.
     """

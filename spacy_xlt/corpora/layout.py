@@ -294,13 +294,13 @@ def write_corpus(
     for row in corpus.rows:
         files.setdefault((check_split_name(row.split), row.lang), []).append(row)
     order = sorted(files, key=lambda key: (split_rank(key[0]), key[1]))
-    record = {
-        **corpus.record,
+    facts = {
         "format": 1,
         "labels": corpus.labels,
         "exclusive": all(len(row.labels) == 1 for row in corpus.rows),
         "counts": count_rows(corpus.rows),
     }
+    record = {**facts, **corpus.record, **facts}
     with Staging(path) as staging:
         for split, lang in progress(order):
             (staging / split).mkdir(exist_ok=True)

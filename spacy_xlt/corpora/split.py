@@ -133,10 +133,11 @@ def assign_splits(rows: Sequence[Row], ratios: Mapping[str, float], seed: int) -
     names = [""] * len(rows)
     for g in order:
 
-        def need(split: str, g: int = g) -> Tuple[float, float]:
-            lacks = lacking[split]
-            # Relative to the size of a stratum, so that rare labels decide for frequent ones.
-            return sum(n * lacks[s] / totals[s] for s, n in strata[g].items()), room[split]
+        def need(split: str, g: int = g) -> float:
+            """What the split lacks of the group's labels, each relative to how many there are,
+            and of rows: where labels are rare, no split may go without rows."""
+            lacks = sum(n * lacking[split][s] / totals[s] for s, n in strata[g].items())
+            return lacks + len(groups[g]) * room[split] / len(rows)
 
         split = max(ratios, key=need)
         for stratum, n in strata[g].items():
