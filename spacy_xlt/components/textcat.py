@@ -13,6 +13,7 @@ from typing import (
     Sequence,
     Tuple,
     Union,
+    cast,
 )
 
 import numpy
@@ -24,7 +25,7 @@ from spacy.tokens import Doc
 from spacy.training import Example, validate_examples, validate_get_examples
 from spacy.vocab import Vocab
 from thinc.api import Model, Optimizer, set_dropout_rate
-from thinc.types import Floats1d, Floats2d
+from thinc.types import Floats2d
 
 from ..languages import get_doc_language, standardize_language
 from .gold import Gold, count_labels, read_gold
@@ -198,7 +199,7 @@ class XltTextCat(TrainablePipe):
 
     @property
     def _shim(self) -> "TextCatShim":
-        return self.model.get_ref("output_layer").shims[0]
+        return cast("TextCatShim", self.model.get_ref("output_layer").shims[0])
 
     @property
     def support_missing_values(self) -> bool:
@@ -206,7 +207,7 @@ class XltTextCat(TrainablePipe):
 
     # -- prediction -------------------------------------------------------------------------
 
-    def predict(self, docs: Iterable[Doc]) -> Floats2d:
+    def predict(self, docs: Iterable[Doc]) -> numpy.ndarray:
         """Probability of every label for every document. Shape: (n_docs, n_labels)"""
         from ..layers.losses import ACTIVATIONS
 
@@ -222,7 +223,7 @@ class XltTextCat(TrainablePipe):
             )
         return scores
 
-    def set_annotations(self, docs: Iterable[Doc], scores: Floats2d) -> None:
+    def set_annotations(self, docs: Iterable[Doc], scores: numpy.ndarray) -> None:
         for doc, row in zip(docs, scores.tolist(), strict=True):
             doc.cats.update(zip(self.labels, row, strict=True))
 
@@ -290,7 +291,9 @@ class XltTextCat(TrainablePipe):
             self.finish_update(sgd)
         return losses
 
-    def get_loss(self, examples: Sequence[Example], scores: Floats2d) -> Tuple[float, Floats2d]:
+    def get_loss(
+        self, examples: Sequence[Example], scores: Floats2d
+    ) -> Tuple[float, numpy.ndarray]:
         """Mean loss of logits, and the gradient of the summed loss.
 
         scores (Floats2d): Logits. Shape: (n_docs, n_labels)
@@ -300,7 +303,7 @@ class XltTextCat(TrainablePipe):
         loss, d_scores = self._get_loss(gold, scores)
         return loss / max(float(gold.weights.sum()), 1e-12), d_scores
 
-    def _get_loss(self, gold: Gold, logits: Floats2d) -> Tuple[float, Floats2d]:
+    def _get_loss(self, gold: Gold, logits: Floats2d) -> Tuple[float, numpy.ndarray]:
         from ..layers.losses import LOSSES, smooth_labels
 
         targets = smooth_labels(gold.targets, gold.known, self.label_smoothing)
@@ -369,7 +372,7 @@ class XltTextCat(TrainablePipe):
         self.model.get_ref("output_layer").set_dim("nO", len(self.labels), force=True)
         self.model.initialize(X=[eg.reference for eg in examples[:10]])
 
-    def _set_head(self, weight: Floats2d, bias: Floats1d) -> None:
+    def _set_head(self, weight: numpy.ndarray, bias: numpy.ndarray) -> None:
         self._shim.set_head(weight, bias)
         self.model.get_ref("output_layer").set_dim("nO", len(self.labels), force=True)
 
@@ -483,7 +486,7 @@ class XltTextCat(TrainablePipe):
             self._shim.from_disk(model_path)
             self.model.get_ref("output_layer").set_dim("nO", len(self.labels), force=True)
 
-        readers = {
+        readers: Dict[str, Callable[[Path], Any]] = {
             "cfg": lambda p: self.cfg.update(srsly.read_json(p)),
             "vocab": lambda p: self.vocab.from_disk(p),
             "model": read_model,

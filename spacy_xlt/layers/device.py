@@ -4,7 +4,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
-from thinc.api import CupyOps, Ops
+from thinc.api import CupyOps
 from thinc.util import torch2xp, xp2torch
 from torch import Tensor
 
@@ -56,7 +56,7 @@ def autocast(device: torch.device, dtype: torch.dtype) -> AbstractContextManager
     return torch.autocast(device.type, dtype=dtype)
 
 
-def to_ops(ops: Ops, tensor: Tensor) -> Any:
+def to_ops(ops: Any, tensor: Tensor) -> Any:
     """A torch tensor as the array type of Thinc's ops."""
     if isinstance(ops, CupyOps) and tensor.is_cuda:
         return torch2xp(tensor.contiguous(), ops=ops)

@@ -47,7 +47,7 @@ class Encoder(nn.Module):
 
     def __init__(self, transformer: nn.Module):
         super().__init__()
-        self.transformer = transformer
+        self.transformer: Any = transformer
 
     @property
     def config(self) -> PretrainedConfig:
@@ -200,11 +200,10 @@ def set_dropout(module: nn.Module, rate: float) -> None:
 
     rate (float): Share of values that training drops, in [0, 1).
     """
+    part: Any
     for part in module.modules():
         if isinstance(part, nn.Dropout):
             part.p = rate
-        elif type(part).__name__ == "StableDropout":
-            part.drop_prob = rate
         # Attention of the functional kind keeps the rate as a number.
         for name in ("dropout_prob", "attention_dropout", "dropout"):
             if isinstance(getattr(part, name, None), float):

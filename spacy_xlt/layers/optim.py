@@ -1,7 +1,7 @@
 """From Thinc's optimizer, which the config describes, to the torch optimizer it stands for."""
 
 from dataclasses import dataclass
-from typing import Any, Callable, Dict, Iterable, List, Optional, Tuple, Type
+from typing import Any, Callable, Dict, Iterable, List, Optional, Tuple
 
 import torch
 from thinc.api import Optimizer
@@ -99,7 +99,7 @@ class TorchOptimizer:
             _set_rates(settings, optimizer, kind, rate, decay)
             if kind in _DECAY_BY_HAND and optimizer.L2_is_weight_decay and decay:
                 with torch.no_grad():
-                    torch._foreach_mul_(group.parameters, 1.0 - rate * decay)
+                    torch._foreach_mul_(list(group.parameters), 1.0 - rate * decay)
         self._torch.step()
         self._torch.zero_grad(set_to_none=True)
 
@@ -169,7 +169,7 @@ def _set_rates(
         settings["d"] = optimizer.update_clip
 
 
-def _fused(cls: Type[torch.optim.Optimizer]) -> Callable[[List[Dict[str, Any]]], Any]:
+def _fused(cls: Any) -> Callable[[List[Dict[str, Any]]], Any]:
     return lambda groups: cls(groups, lr=0.0, fused=True)
 
 

@@ -18,7 +18,7 @@ from .windows import AttentionGroup, WindowBatch
 MODEL_TYPES = ("bert", "roberta", "xlm-roberta")
 
 
-def supports_packing(transformer: nn.Module) -> bool:
+def supports_packing(transformer: Any) -> bool:
     """Whether a transformer is a plain encoder of the BERT family."""
     config = transformer.config
     return (
@@ -44,9 +44,9 @@ def encode_packed(
     table = transformer.embeddings
     device = table.word_embeddings.weight.device
     ids, positions = batch.to_torch(device)
-    offset = (
-        transformer.config.pad_token_id + 1 if "roberta" in transformer.config.model_type else 0
-    )
+    config = transformer.config
+    # RoBERTa's positions start after the padding id.
+    offset = config.pad_token_id + 1 if "roberta" in config.model_type else 0
     x = (
         F.embedding(ids, table.word_embeddings.weight)
         + F.embedding(positions + offset, table.position_embeddings.weight)

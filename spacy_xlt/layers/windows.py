@@ -38,6 +38,7 @@ class AttentionGroup:
     """
 
     lengths: numpy.ndarray
+    _padded: Optional[Tuple[Tensor, Tensor]] = None
 
     @property
     def n_windows(self) -> int:
@@ -64,9 +65,6 @@ class AttentionGroup:
             index = torch.from_numpy(numpy.flatnonzero(mask)).to(device)
             self._padded = index, torch.from_numpy(mask[:, None, None, :]).to(device)
         return self._padded
-
-    def __post_init__(self) -> None:
-        self._padded: Optional[Tuple[Tensor, Tensor]] = None
 
 
 @dataclass
@@ -144,7 +142,7 @@ def split_into_windows(
     docs: List[int] = []
     for doc, doc_pieces in enumerate(pieces):
         starts = _window_starts(doc_pieces.size, room, overlap_pieces)
-        chosen = range(len(starts))
+        chosen = list(range(len(starts)))
         if max_windows is not None and len(starts) > max_windows:
             assert rng is not None
             chosen = sorted(rng.choice(len(starts), size=max_windows, replace=False).tolist())
