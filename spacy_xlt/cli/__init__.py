@@ -7,3 +7,4 @@ from . import data as _data  # noqa: F401
 from . import encoder as _encoder  # noqa: F401
 from . import evaluate as _evaluate  # noqa: F401
 from . import report as _report  # noqa: F401
+from . import predict as _predict  # noqa: F401

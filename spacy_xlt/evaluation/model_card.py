@@ -2,7 +2,7 @@
 
 from typing import Any, Dict, List, Mapping, Optional, Tuple
 
-from .advice import MAX_GAP, find_warnings, is_trusted
+from .advice import find_warnings, is_trusted
 from .rendering import render
 from .results import Evaluation
 
@@ -33,7 +33,6 @@ def make_model_card(
         sources=_group_sources(corpus_record or {}),
         max_sources=MAX_SOURCES,
         untrusted=[row["lang"] for row in targets if not is_trusted(row, source)],
-        max_gap=MAX_GAP,
         warnings=find_warnings(results),
     )
 

@@ -12,6 +12,7 @@ from ..languages import language_name
 TEMPLATES = Path(__file__).parent / "templates"
 # What Markdown or HTML would take for markup, or a table for the end of a cell.
 _MARKUP = re.compile(r"([\\`*_\[\]<>#|~&])")
+_ADDRESS = re.compile(r"https?://[^\s<>]+")
 _SPACE = re.compile(r"\s+")
 
 
@@ -42,6 +43,12 @@ def escape_markdown(value: Any) -> str:
     return _MARKUP.sub(r"\\\1", _SPACE.sub(" ", str(value)).strip())
 
 
+def link_markdown(value: Any) -> str:
+    """An address as a link, anything else as text."""
+    text = str(value).strip()
+    return f"<{text}>" if _ADDRESS.fullmatch(text) else escape_markdown(text)
+
+
 @lru_cache(maxsize=1)
 def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
@@ -57,5 +64,6 @@ def _environment() -> jinja2.Environment:
         interval=interval,
         language=language_name,
         md=escape_markdown,
+        md_link=link_markdown,
     )
     return environment

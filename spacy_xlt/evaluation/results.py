@@ -178,7 +178,7 @@ def read_evaluation(path: Path) -> Evaluation:
         where = ".".join(str(part) for part in error["loc"]) or "the file"
         raise ValueError(
             f"'{path}' is not the result of an evaluation, or is damaged: {where}: "
-            f"{error['msg']} (and {e.error_count() - 1} more). {again}"
+            f"{error['msg']}. {again}"
         ) from e
     size = len(evaluation["labels"])
     for group in (evaluation["overall"], *evaluation["languages"]):

@@ -4,10 +4,11 @@ import platform
 import sys
 from dataclasses import dataclass
 from importlib.metadata import version
-from typing import Any, List, Optional, Sequence
+from typing import Any, List, Mapping, Optional, Sequence, Union
 
 from spacy.language import Language
 
+from .metrics import DEFAULT_THRESHOLD
 from .results import CorpusRecord, Signature
 from .scorer import standard_language
 
@@ -33,6 +34,13 @@ class Task:
     exclusive: bool
     threshold: Optional[float]
     source_langs: List[str]
+
+    def choose(self, scores: Mapping[str, float]) -> Union[str, List[str]]:
+        """The label with the highest score, or all from the threshold up if not exclusive."""
+        if self.exclusive:
+            return max(self.labels, key=lambda label: scores[label])
+        threshold = DEFAULT_THRESHOLD if self.threshold is None else self.threshold
+        return [label for label in self.labels if scores[label] >= threshold]
 
 
 def find_task(
@@ -95,8 +103,7 @@ def find_textcats(nlp: Language) -> List[str]:
 def make_signature(nlp: Language, task: Task, corpora: Sequence[CorpusRecord]) -> Signature:
     """What must be equal for figures to be comparable."""
     loaded = {module: name for module, name in LIBRARIES.items() if module in sys.modules}
-    training = nlp.config.get("training") or {}
-    seed = training.get("seed")
+    seed = nlp.config.interpolate().get("training", {}).get("seed")
     return {
         "versions": {
             "python": platform.python_version(),

@@ -1,0 +1,288 @@
+"""`spacy xlt predict`: labels for a table of texts, all its fields kept."""
+
+import math
+import os
+import sys
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Dict, Iterable, Iterator, List, Optional, Tuple
+
+import typer
+
+from ._app import USER_ERRORS, Arg, Opt, command, xlt_cli
+from ._pipeline import load_pipeline
+
+if TYPE_CHECKING:
+    from spacy.language import Language
+
+    from ..evaluation.task import Task
+
+ON_ERROR = ("stop", "skip")
+
+
+@dataclass
+class Summary:
+    """What a run did: documents written, rows left out, names of the added fields."""
+
+    n_docs: int
+    n_rejected: int
+    fields: List[str]
+
+
+@command(xlt_cli, "predict")
+def predict_cli(
+    pipeline: str = Arg(..., help="Name or path of the pipeline"),
+    input: Path = Arg(..., help="Texts: .jsonl, .csv, .tsv, .parquet, .txt (a text per line); -"),
+    output: Path = Arg(Path("-"), help="Result: .jsonl, .csv or .tsv, also with .gz; - is stdout"),
+    text_field: str = Opt("text", "--text-field", "-t", help="Field that holds the text"),
+    all_scores: bool = Opt(
+        False, "--all-scores", "-a", help="In CSV and TSV, a column with the score of each label"
+    ),
+    prefix: Optional[str] = Opt(
+        None,
+        "--prefix",
+        help="Start of the names of added fields (default: none, or predicted_ if they are taken)",
+    ),
+    on_error: str = Opt("stop", "--on-error", help="What to do about a bad row: stop or skip"),
+    rejects: Optional[Path] = Opt(
+        None,
+        "--rejects",
+        help="JSONL file for rows that were skipped (default: OUTPUT.rejects.jsonl)",
+    ),
+    component: Optional[str] = Opt(
+        None, "--component", help="Text classifier to use, where the pipeline has several"
+    ),
+    input_format: Optional[str] = Opt(
+        None, "--input-format", help="jsonl, csv, tsv, parquet or txt (default: by the name)"
+    ),
+    output_format: Optional[str] = Opt(
+        None, "--output-format", help="jsonl, csv or tsv (default: by the name)"
+    ),
+    batch_size: int = Opt(
+        512, "--batch-size", "-b", help="Documents handed to the pipeline at once"
+    ),
+    gpu_id: int = Opt(-1, "--gpu-id", "-g", help="GPU ID or -1 for CPU"),
+    code_path: Optional[Path] = Opt(
+        None, "--code", "-c", help="Python file with registered functions to import"
+    ),
+) -> None:
+    """
+    Give each text of a file its label and scores. Fields and order of the rows are kept, memory
+    does not grow with the file, and the output appears only when all of it is there.
+    """
+    from ._rows import STANDARD_STREAM
+
+    with errors_beside_output(output == STANDARD_STREAM):
+        summary = predict(
+            load_pipeline(pipeline, gpu_id=gpu_id, code_path=code_path),
+            input,
+            output,
+            text_field=text_field,
+            all_scores=all_scores,
+            prefix=prefix,
+            on_error=on_error,
+            rejects=rejects,
+            component=component,
+            input_format=input_format,
+            output_format=output_format,
+            batch_size=batch_size,
+        )
+    # Not on standard output: that may be the table.
+    added = ", ".join(summary.fields) or "none"
+    print(f"✔ {summary.n_docs:,} documents. Added fields: {added}", file=sys.stderr)
+    if summary.n_rejected:
+        print(f"⚠ {summary.n_rejected:,} bad rows were left out", file=sys.stderr)
+
+
+def predict(
+    nlp: "Language",
+    input: Path,
+    output: Path,
+    *,
+    text_field: str = "text",
+    all_scores: bool = False,
+    prefix: Optional[str] = None,
+    on_error: str = "stop",
+    rejects: Optional[Path] = None,
+    component: Optional[str] = None,
+    input_format: Optional[str] = None,
+    output_format: Optional[str] = None,
+    batch_size: int = 512,
+) -> Summary:
+    """Stream a table through a pipeline; see `predict_cli` for the settings.
+
+    RETURNS (Summary): What was done.
+    RAISES (ValueError): If a setting, the pipeline or the file as a whole is wrong, or at the
+        first bad row if `on_error` is "stop". Then an earlier output is as it was.
+    """
+    from tqdm import tqdm
+
+    from ..evaluation.task import find_task
+    from ._rows import (
+        INPUT_FORMATS,
+        OUTPUT_FORMATS,
+        STANDARD_STREAM,
+        RowWriter,
+        find_format,
+        open_output,
+        read_rows,
+        to_json,
+    )
+
+    if on_error not in ON_ERROR:
+        raise ValueError(f"--on-error is '{on_error}'; allowed are: {', '.join(ON_ERROR)}.")
+    if batch_size < 1:
+        raise ValueError(f"The batch size is {batch_size}; allowed is 1 or more.")
+    task = find_task(nlp, component)
+    format_in = find_format(input, input_format, INPUT_FORMATS, "jsonl")
+    same = format_in if format_in in OUTPUT_FORMATS else "jsonl"
+    format_out = find_format(output, output_format, OUTPUT_FORMATS, same)
+    n_docs = 0
+    with ExitStack() as stack:
+        bad = BadRows(input, on_error, rejects or _default_rejects(output), stack)
+        fields = AddedFields(task, format_out, all_scores, prefix)
+        rows = read_rows(input, format_in, text_field)
+        good = _texts(rows, text_field, nlp.max_length, fields, bad)
+        writer = RowWriter(stack.enter_context(open_output(output)), format_out)
+        docs = nlp.pipe(good, as_tuples=True, batch_size=batch_size)
+        for doc, (line, row) in tqdm(docs, unit="doc", disable=None, file=sys.stderr):
+            try:
+                writer.write({**row, **fields.make(doc.cats)})
+                n_docs += 1
+            except ValueError as e:
+                bad.add(line, str(e), to_json(row))
+        if not n_docs and not bad.n and output != STANDARD_STREAM:
+            raise ValueError(f"'{input}' has no rows, so there is nothing to predict.")
+    return Summary(n_docs, bad.n, fields.names)
+
+
+class BadRows:
+    """Rows that cannot be used: an error, or a line in the file of rejects."""
+
+    def __init__(self, source: Path, on_error: str, path: Optional[Path], stack: ExitStack):
+        self.source, self.on_error, self.path, self.stack = source, on_error, path, stack
+        self.n = 0
+        self._file: Any = None
+
+    def add(self, line: int, reason: str, content: str) -> None:
+        """RAISES (ValueError): If bad rows are not to be skipped."""
+        from ..corpora.formats import BadRow
+        from ._rows import open_output, to_json
+
+        row = BadRow(str(self.source), line, reason, content)
+        if self.on_error == "stop":
+            raise ValueError(
+                f"{row.file}:{row.line}: {row.reason}. Mend the row, or leave such rows out with "
+                f"--on-error skip."
+            )
+        self.n += 1
+        if self.path is None:
+            print(f"⚠ {row.file}:{row.line}: {row.reason}", file=sys.stderr)
+            return
+        if self._file is None:
+            self._file = self.stack.enter_context(open_output(self.path))
+        self._file.write(to_json(asdict(row)) + "\n")
+
+
+class AddedFields:
+    """Names and values of the fields that predictions add to a row."""
+
+    def __init__(self, task: "Task", format: str, all_scores: bool, prefix: Optional[str]):
+        self.task, self.format, self.prefix = task, format, prefix
+        self.bare = ["label", "cats"] if format == "jsonl" else ["label", "score"]
+        if format != "jsonl" and all_scores:
+            self.bare += [f"score_{label}" for label in task.labels]
+
+    @property
+    def names(self) -> List[str]:
+        return [(self.prefix or "") + name for name in self.bare]
+
+    def check(self, row: Dict[str, Any]) -> None:
+        """Settle the prefix on the first row; later rows must go with it.
+
+        RAISES (ValueError): If a name is taken.
+        """
+        if self.prefix is None:
+            self.prefix = "predicted_" if any(name in row for name in self.bare) else ""
+        taken = [name for name in self.names if name in row]
+        if taken:
+            raise ValueError(
+                f"the row has a field {taken[0]!r}, which is where the prediction goes: choose "
+                f"other names with --prefix, such as --prefix model_"
+            )
+
+    def make(self, cats: Dict[str, float]) -> Dict[str, Any]:
+        """RAISES (ValueError): If the scores are missing or not finite."""
+        scores = {label: cats.get(label, math.nan) for label in self.task.labels}
+        if not all(math.isfinite(score) for score in scores.values()):
+            raise ValueError(
+                f"the component '{self.task.component}' gave no usable scores for this text"
+            )
+        label = self.task.choose(scores)
+        if self.format == "jsonl":
+            values: List[Any] = [label, scores]
+        else:
+            given = label if isinstance(label, str) else ";".join(label)
+            values = [given, max(scores.values()), *scores.values()][: len(self.bare)]
+        return dict(zip(self.names, values, strict=True))
+
+
+def _texts(
+    rows: Iterable[Tuple[int, Any, str]],
+    text_field: str,
+    max_length: int,
+    fields: AddedFields,
+    bad: BadRows,
+) -> Iterator[Tuple[str, Tuple[int, Dict[str, Any]]]]:
+    """Text of each good row, with its line and fields."""
+    for line, row, content in rows:
+        try:
+            if isinstance(row, str):
+                raise ValueError(row)
+            fields.check(row)
+            text = _get_text(row, text_field, max_length)
+        except ValueError as e:
+            bad.add(line, str(e), content)
+            continue
+        yield text, (line, row)
+
+
+def _get_text(row: Dict[str, Any], text_field: str, max_length: int) -> str:
+    """RAISES (ValueError): With the reason why the row has no text that can be read."""
+    if text_field not in row:
+        has = ", ".join(map(str, row)) or "none"
+        raise ValueError(f"no field '{text_field}' (fields: {has}): name it with --text-field")
+    text = row[text_field]
+    if not isinstance(text, str):
+        raise ValueError(f"field '{text_field}' is {type(text).__name__}, expected a string")
+    if len(text) > max_length:
+        raise ValueError(
+            f"the text has {len(text):,} characters; the pipeline reads at most {max_length:,} "
+            f"(nlp.max_length): divide it"
+        )
+    try:
+        text.encode("utf8")
+    except UnicodeEncodeError as e:
+        raise ValueError("the text holds half a character (a lone surrogate)") from e
+    return text
+
+
+def _default_rejects(output: Path) -> Optional[Path]:
+    return None if output == Path("-") else output.with_name(f"{output.name}.rejects.jsonl")
+
+
+@contextmanager
+def errors_beside_output(is_stdout: bool) -> Iterator[None]:
+    """Where the result goes to standard output, keep messages out of it."""
+    try:
+        yield
+    except BrokenPipeError as e:
+        # The reader has gone, as after "| head": what is still buffered has nowhere to go.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit(1) from e
+    except USER_ERRORS as e:
+        if not is_stdout:
+            raise
+        print(f"✘ {e}", file=sys.stderr)
+        raise typer.Exit(1) from e
