@@ -110,41 +110,37 @@ def assign_splits(rows: Sequence[Row], ratios: Mapping[str, float], seed: int) -
     seed (int): Another seed gives another division; the order of rows makes no difference.
     RETURNS (List[str]): One of the names for each row.
     RAISES (ValueError): If a split would stay empty.
-    SOURCE: Sechidis, Tsoumakas and Vlahavas (2011), iterative stratification, with groups in place
-        of examples: what is hardest to place goes first, to the split that lacks it most.
+    SOURCE: Sechidis, Tsoumakas and Vlahavas (2011), iterative stratification: the rarest label
+        goes first, to the split that lacks it most. Here groups take the place of examples, and
+        what one label leaves unevenly divided is made up for with the next.
     """
     groups = group_rows(rows)
     strata = [Counter(stratum for i in group for stratum in _strata(rows[i])) for group in groups]
     totals = sum(strata, Counter())
-    lacking = {
-        split: {stratum: share * n for stratum, n in totals.items()}
-        for split, share in ratios.items()
-    }
-    room = {split: share * len(rows) for split, share in ratios.items()}
-    # Large groups first, then those with the rarest label.
-    order = sorted(
-        range(len(groups)),
-        key=lambda g: (
-            -len(groups[g]),
-            min(totals[stratum] for stratum in strata[g]),
-            _group_key(rows, groups[g], seed),
-        ),
-    )
+    lacks = {split: {s: share * n for s, n in totals.items()} for split, share in ratios.items()}
+    # A group is placed with the groups that have the same rarest label.
+    by_stratum: Dict[Stratum, List[int]] = {}
+    for g in range(len(groups)):
+        rarest = min(strata[g], key=lambda s: (totals[s], str(s)))
+        by_stratum.setdefault(rarest, []).append(g)
     names = [""] * len(rows)
-    for g in order:
-
-        def need(split: str, g: int = g) -> float:
-            """What the split lacks of the group's labels, each relative to how many there are,
-            and of rows: where labels are rare, no split may go without rows."""
-            lacks = sum(n * lacking[split][s] / totals[s] for s, n in strata[g].items())
-            return lacks + len(groups[g]) * room[split] / len(rows)
-
-        split = max(ratios, key=need)
-        for stratum, n in strata[g].items():
-            lacking[split][stratum] -= n
-        room[split] -= len(groups[g])
-        for i in groups[g]:
-            names[i] = split
+    # Rows that a split got too few of in labels placed before; it goes first where a label
+    # cannot be divided evenly.
+    arrears = dict.fromkeys(ratios, 0.0)
+    for stratum in sorted(by_stratum, key=lambda s: (totals[s], str(s))):
+        members = by_stratum[stratum]
+        members.sort(key=lambda g: (-len(groups[g]), _group_key(rows, groups[g], seed)))
+        given: Counter = Counter()
+        for g in members:
+            need = {split: lacks[split][stratum] + arrears[split] for split in ratios}
+            split = max(ratios, key=lambda split: need[split])
+            for s, n in strata[g].items():
+                lacks[split][s] -= n
+            given[split] += len(groups[g])
+            for i in groups[g]:
+                names[i] = split
+        for split, share in ratios.items():
+            arrears[split] += share * given.total() - given[split]
     empty = [split for split in ratios if split not in names]
     if empty:
         raise ValueError(
