@@ -283,7 +283,7 @@ class XltTextCat(TrainablePipe):
                 continue
             logits, backprop = self.model.begin_update([docs[i] for i in part])
             part_loss, d_logits = self._get_loss(gold.select(part), logits)
-            backprop(self.model.ops.asarray2f(d_logits * scale))
+            backprop(self.model.ops.asarray(d_logits * scale))
             loss += part_loss
         shim.weight_seen += total * scale
         losses[self.name] += loss / total
