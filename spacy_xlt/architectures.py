@@ -59,7 +59,7 @@ def build_textcat_v1(
     head_rate_factor: float = 2.0,
     layer_decay: float = 1.0,
     average_last: float = 0.7,
-    max_train_pieces: int = 1024,
+    max_train_pieces: int = 2048,
     max_train_windows: int = 4,
     max_predict_pieces: int = 4096,
     precision: Precision = "auto",
