@@ -4,11 +4,10 @@ from io import StringIO
 import pytest
 import spacy
 import srsly
+import standin_textcat  # noqa: F401
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from spacy import registry
-from spacy.language import Language
-from spacy.pipeline import TrainablePipe
 from spacy.scorer import Scorer
 from spacy.training import Example
 from spacy.training.loggers import console_logger_v3
@@ -41,44 +40,10 @@ def one(gold, predicted, lang="", labels="AB"):
     )
 
 
-class FixedTextcat(TrainablePipe):
-    """Predicts the label that the text ends in; learns nothing."""
-
-    def __init__(self, vocab, name, scorer, train_langs):
-        self.vocab, self.name, self.scorer, self.model = vocab, name, scorer, None
-        self.cfg = {
-            "labels": ["A", "B"],
-            "threshold": 0.5,
-            "positive_label": None,
-            "train_langs": train_langs,
-            "exclusive": True,
-        }
-
-    @property
-    def labels(self):
-        return ("A", "B")
-
-    def predict(self, docs):
-        return [[float(doc.text.endswith(label)) for label in self.labels] for doc in docs]
-
-    def set_annotations(self, docs, scores):
-        for doc, row in zip(docs, scores, strict=True):
-            doc.cats.update(zip(self.labels, row, strict=True))
-
-
-@Language.factory(
-    "scored_textcat",
-    assigns=["doc.cats"],
-    default_config={"scorer": {"@scorers": NAME}, "train_langs": ["en"]},
-)
-def make_fixed_textcat(nlp, name, scorer, train_langs):
-    return FixedTextcat(nlp.vocab, name, scorer, train_langs)
-
-
 @pytest.fixture
 def nlp():
     nlp = spacy.blank("xx")
-    nlp.add_pipe("scored_textcat", name="textcat")
+    nlp.add_pipe("standin_textcat", name="textcat")
     return nlp
 
 

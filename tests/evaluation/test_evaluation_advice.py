@@ -1,0 +1,106 @@
+import re
+
+import pytest
+
+from spacy_xlt.evaluation.advice import compare_runs, find_warnings, next_step
+
+
+def warnings_of(evaluation, start):
+    return [text for text in find_warnings(evaluation) if text.startswith(start)]
+
+
+def test_languages_far_below_the_source_are_named(evaluate, many_rows):
+    evaluation = evaluate(many_rows)
+    (text,) = warnings_of(evaluation, "Not to be trusted, more than 20 points below the source")
+    assert "Thai (50\u00a0%), Swahili (0\u00a0%)." in text
+    assert "German" not in text
+
+
+def test_guessing_is_named_where_there_are_enough_documents(evaluate, many_rows):
+    (text,) = warnings_of(evaluate(many_rows), "No better than always answering")
+    assert "Thai" in text and "Swahili" not in text and "English" not in text
+
+
+def test_small_test_sets_are_named(evaluate, many_rows):
+    (text,) = warnings_of(evaluate(many_rows), "Fewer than 50 documents")
+    assert "Swahili (0\u00a0%)" in text and "Thai" not in text
+
+
+def test_overconfidence_is_named(evaluate, many_rows):
+    (text,) = warnings_of(evaluate(many_rows), "The probabilities promise too much")
+    assert "Thai" in text and "English" not in text
+
+
+def test_nothing_to_worry_about_gives_no_warning(evaluate):
+    rows = [(lang, label, label) for lang in ("en", "de") for label in "AB" for _ in range(40)]
+    assert find_warnings(evaluate(rows)) == []
+
+
+def test_documents_without_prediction_are_told(evaluate):
+    (text,) = warnings_of(evaluate([("en", "NONE", "A")]), "Some documents got no usable")
+    assert "English (0\u00a0%)" in text
+
+
+def test_what_could_not_be_measured_is_told(evaluate):
+    config = {"labels": ["A", "B", "C", "D"], "train_langs": []}
+    warnings = find_warnings(
+        evaluate([("", "A", "A"), ("de", "C", "B"), ("de", "A", {})], config=config)
+    )
+    assert "No test document has the label C, D: nothing is known about it." in warnings
+    assert "Never predicted although it should be: B." in warnings
+    assert "1 documents without a gold label were left out." in warnings
+    assert any(text.startswith("The language of some documents is not rec") for text in warnings)
+    assert any("Name them with --source-langs" in text for text in warnings)
+    assert any(
+        text.startswith("No test document in the source language (English)")
+        for text in find_warnings(evaluate([("de", "A", "A")]))
+    )
+
+
+def test_independent_labels_are_never_guessing(evaluate, many_rows):
+    evaluation = evaluate(many_rows, factory="standin_textcat_multilabel")
+    assert not warnings_of(evaluation, "No better than")
+    assert not warnings_of(evaluation, "The probabilities")
+
+
+def test_a_long_list_of_languages_is_cut(evaluate):
+    langs = ["de", "fr", "es", "it", "pt", "ru", "uk", "pl", "cs", "sk"]
+    evaluation = evaluate([("en", "A", "A")] + [(lang, "A", "B") for lang in langs])
+    (text,) = warnings_of(evaluation, "Not to be trusted")
+    assert text.endswith("and 2 more.")
+
+
+def rows(lang, n, n_wrong, label="A", given="B"):
+    return [(lang, given if i < n_wrong else label, label) for i in range(n)]
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (rows("en", 60, 5), "Evaluate on labelled texts of a language that was not trained on"),
+        (rows("en", 60, 5) + rows("de", 9, 3), "Label more test documents: 1 of 1 target"),
+        (rows("de", 60, 20), "Add test documents in the source language"),
+        (rows("en", 60, 24) + rows("de", 60, 30), "Most errors are not errors of transfer"),
+        (rows("en", 60, 3) + rows("de", 60, 30), "fine-tune on a few hundred .*German"),
+    ],
+)
+def test_the_next_step_follows_the_errors(evaluate, data, expected):
+    assert re.search(expected, next_step(evaluate(data)))
+
+
+def test_the_next_step_names_a_confusion_that_stands_out(evaluate):
+    text = next_step(evaluate(rows("en", 60, 24) + rows("de", 60, 30)))
+    assert "Of 100 target documents 50 are wrong; in the source language it is 40." in text
+    assert "'A' taken for 'B': 100\u00a0% of all errors" in text
+
+
+def test_runs_on_other_files_or_labels_are_told(evaluate):
+    one = evaluate([("en", "A", "A")], name="one", corpora=[{"path": "x", "sha256": "1"}])
+    other = {**one, "name": "two", "labels": ["A", "C"]}
+    assert compare_runs([one, one]) == []
+    assert compare_runs([one, other]) == ["one and two differ in labels (B, C)."]
+    reordered = {**one, "name": "two", "labels": ["B", "A"]}
+    assert compare_runs([one, reordered]) == ["one and two differ in order of labels."]
+    signature = {**one["signature"], "corpora": [{"path": "x", "sha256": "2"}]}
+    (text,) = compare_runs([one, {**one, "name": "two", "signature": signature}])
+    assert text.startswith("one and two were not measured on the same files")

@@ -1,0 +1,256 @@
+import json
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from spacy_xlt.evaluation.rendering import escape_markdown, interval, percent, points
+from spacy_xlt.evaluation.report import (
+    MAX_MATRIX,
+    make_axis,
+    make_report,
+    render_html,
+    render_markdown,
+    script_name,
+)
+from spacy_xlt.evaluation.results import dump_json
+
+VOID = {"meta", "line", "rect", "circle", "path", "br", "link", "img", "input"}
+
+
+class Page(HTMLParser):
+    """Reads a page, minding that elements nest, and keeps what a reader sees and what it loads."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.open, self.text, self.tags, self.attributes = [], "", [], []
+        self.feed(html)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes += attrs
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes += attrs
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if self.open and self.open[-1] not in ("style", "title"):
+            self.text += data
+
+
+@pytest.fixture
+def tuned_rows(many_rows):
+    """The same documents, all Thai ones right."""
+    return [(lang, gold if lang == "th" else text, gold) for lang, text, gold in many_rows]
+
+
+@pytest.fixture
+def two_runs(evaluate, many_rows, tuned_rows):
+    return [
+        evaluate(many_rows, name="zero-shot"),
+        evaluate(tuned_rows, name="fine-tuned", config={"train_langs": ["en", "th"]}),
+    ]
+
+
+def test_one_run_by_hand(evaluate, many_rows):
+    report = make_report([evaluate(many_rows, name="zero-shot")])
+    (run,) = report["runs"]
+    assert run["transfer"]["source_accuracy"] == pytest.approx(0.9)
+    assert run["transfer"]["target_accuracy"] == pytest.approx((0.8 + 0.5 + 0) / 3)
+    assert run["gain"] is None
+    assert report["compared"] == ["de", "sw", "th"]
+    assert [row["lang"] for row in report["languages"]] == ["en", "de", "th", "sw"]
+    cell = report["languages"][2]["cells"][0]
+    assert (cell["gap"], cell["trained"], cell["trusted"]) == (pytest.approx(0.4), False, False)
+    assert [row["script"] for row in report["scripts"]] == ["Thai", "Latin"]
+    assert report["scripts"][1]["gaps"] == [pytest.approx(0.5)]
+    pooled, *worst = report["confusions"]
+    assert pooled["title"] == "All 3 target languages"
+    assert [block["title"].split(":")[0] for block in worst] == ["Swahili", "Thai", "German"]
+    assert sum(map(sum, pooled["matrix"])) == 125
+    assert pooled["mistakes"][0]["n"] == max(m["n"] for m in pooled["mistakes"])
+
+
+def test_two_runs_compare_on_the_same_roles(two_runs):
+    report = make_report(two_runs)
+    before, after = report["runs"]
+    assert before["transfer"]["target_accuracy"] == pytest.approx(1.3 / 3)
+    assert after["transfer"]["target_accuracy"] == pytest.approx(1.8 / 3)
+    assert after["gain"] == pytest.approx(0.5 / 3)
+    assert after["source_langs"] == ["en", "th"]
+    thai = next(row for row in report["languages"] if row["lang"] == "th")
+    assert thai["role"] == "target"
+    assert [cell["trained"] for cell in thai["cells"]] == [False, True]
+    assert after["transfer"]["source_accuracy"] == pytest.approx(0.9)
+
+
+def test_runs_are_compared_on_the_languages_they_share(evaluate, many_rows):
+    both = evaluate(many_rows, name="all")
+    german = evaluate([row for row in many_rows if row[0] == "de"], name="german")
+    report = make_report([both, german])
+    assert report["compared"] == ["de"]
+    assert report["runs"][0]["transfer"]["target_accuracy"] == pytest.approx(0.8)
+    assert report["languages"][2]["cells"][1] is None
+    assert "not measured" in Page(render_html(report)).text
+    english = evaluate([row for row in many_rows if row[0] == "en"], name="english")
+    report = make_report([both, english])
+    assert report["warnings"][0] == (
+        "The runs share no target language: their means do not compare."
+    )
+    assert render_html(report) and render_markdown(report)
+
+
+def test_runs_of_one_name_are_told_apart(evaluate):
+    one = evaluate([("en", "A", "A")], name="run")
+    assert [run["name"] for run in make_report([one, one])["runs"]] == ["run", "run (2)"]
+
+
+def test_no_or_unlike_evaluations_are_refused(evaluate):
+    with pytest.raises(ValueError, match="at least one evaluation"):
+        make_report([])
+    one = evaluate([("en", "A", "A")])
+    other = evaluate([("en", "A", "A")], factory="standin_textcat_multilabel")
+    with pytest.raises(ValueError, match="exclusive labels and some are not"):
+        make_report([one, other])
+
+
+def test_the_page_is_whole_and_loads_nothing(two_runs):
+    html = render_html(make_report(two_runs, title="Weather & news"))
+    page = Page(html)
+    assert "Weather & news" in page.text
+    assert not {"script", "link", "img", "iframe", "object"} & set(page.tags)
+    assert not {"src", "href", "onclick"} & {name for name, _ in page.attributes}
+    assert "url(" not in html and "@import" not in html and "http" not in html
+    for text in ("German", "zero-shot", "fine-tuned", "What would help most", "Not to be trusted"):
+        assert text in page.text
+    assert "prefers-color-scheme: dark" in html and "@media print" in html
+    assert 'name="viewport"' in html
+
+
+def test_positions_stay_within_the_plot(two_runs):
+    html = render_html(make_report(two_runs))
+    places = [float(x) for x in re.findall(r'(?:x|x1|x2|width)="(-?[\d.]+)%"', html)]
+    assert len(places) > 20
+    assert all(-0.01 <= place <= 100.01 for place in places)
+
+
+HOSTILE = [
+    "<script>alert(1)</script>",
+    'a"b|c`d*_e',
+    "تصنيف",
+    "标签",
+    "x" * 200,
+    "&amp;",
+    "{{ 7*7 }}",
+]
+
+
+def test_labels_and_names_are_shown_as_they_are(evaluate):
+    cats = {label: float(label == HOSTILE[0]) for label in HOSTILE}
+    evaluation = evaluate(
+        [("en", "x", cats), ("ar", "x", {**cats, HOSTILE[0]: 0.0, "تصنيف": 1.0})],
+        config={"labels": HOSTILE},
+        name="<b>run</b>",
+        corpora=[{"path": "a|b\n<c>", "sha256": "0" * 64}],
+    )
+    report = make_report([evaluation], title="<i>title</i>")
+    page = Page(render_html(report))
+    assert "script" not in page.tags and "i" not in page.tags
+    for text in (*HOSTILE, "<b>run</b>", "<i>title</i>"):
+        assert text in page.text
+    markdown = render_markdown(report)
+    assert "<script>" not in markdown and "<b>" not in markdown.replace("\\<b\\>", "")
+    rows = [line for line in markdown.splitlines() if line.startswith("|")]
+    for line in rows:
+        assert len(re.findall(r"(?<!\\)\|", line)) >= 3
+    assert json.loads(dump_json(report))["labels"][0]["label"] in HOSTILE
+
+
+def test_many_labels_show_those_with_most_mistakes(evaluate):
+    labels = [f"L{i}" for i in range(40)]
+    rows = [("en", label, label) for label in labels]
+    rows += [("de", "L7", "L3")] * 5 + [("de", "L38", "L39")] * 3 + [("de", "L1", "L1")]
+    report = make_report([evaluate(rows, config={"labels": labels})])
+    block = report["confusions"][0]
+    assert block["n_labels"] == 40 and len(block["labels"]) == MAX_MATRIX
+    assert {"L7", "L3", "L38", "L39"} <= set(block["labels"])
+    assert block["mistakes"] == [
+        {"gold": "L3", "predicted": "L7", "n": 5, "share": 1.0},
+        {"gold": "L39", "predicted": "L38", "n": 3, "share": 1.0},
+    ]
+    assert "Of 40 labels, the 12 with the most mistakes" in Page(render_html(report)).text
+
+
+def test_independent_labels_have_no_confusion_but_figures_by_label(evaluate):
+    rows = [("en", "A B", ["A", "B"]), ("de", "A", ["B"]), ("de", "none", [])]
+    report = make_report([evaluate(rows, factory="standin_textcat_multilabel")])
+    assert report["confusions"] == []
+    assert report["labels"][0] == {"label": "B", "n": 1, "source_f": 1.0, "target_f": 0.0}
+    assert "all labels of a document right" in Page(render_html(report)).text
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [("en", "A", "A")],
+        [("de", "NONE", "A")],
+        [("", "A", "B")],
+        [("en", "NAN", "A"), ("de", "A", "A")],
+        [("en", "A", "A"), ("gn", "B", "A")],
+    ],
+    ids=["source only", "no answer", "unknown language", "no answer in source", "one each"],
+)
+@pytest.mark.parametrize("n_runs", [1, 2, 7])
+def test_thin_data_makes_a_report_all_the_same(evaluate, rows, n_runs):
+    report = make_report([evaluate(rows)] * n_runs)
+    page = Page(render_html(report))
+    assert report["next_step"] in page.text
+    assert "| language | tag | N |" in render_markdown(report)
+    assert "nan" not in dump_json(report).lower().replace("nanmean", "")
+
+
+LANGS = """
+    en de fr es it pt ru uk pl cs sk bg hr sr sl mk nl sv da nb is fi et
+    lv lt hu ro el tr ar he fa ur hi bn ta te th vi id sw yo ha zu my
+"""
+
+
+def test_forty_five_languages(evaluate):
+    langs = LANGS.split()
+    assert len(langs) == 45
+    rows = [(lang, "AB"[(i + k) % 7 < 2], "A") for k, lang in enumerate(langs) for i in range(7)]
+    page = Page(render_html(make_report([evaluate(rows)] * 2)))
+    for name in ("Norwegian Bokmål", "Burmese", "Devanagari", "Cyrillic"):
+        assert name in page.text
+
+
+def test_the_axis_holds_every_interval(evaluate, many_rows):
+    axis = make_axis(make_report([evaluate(many_rows)]))
+    assert axis == {"low": 0.0, "ticks": [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]}
+    rows = [("en", "A", "A")] * 200 + [("de", "A", "A")] * 40
+    assert make_axis(make_report([evaluate(rows)])) == {"low": 0.8, "ticks": [0.8, 0.9, 1.0]}
+
+
+def test_scripts_by_language():
+    names = [script_name(lang) for lang in ("de", "sr", "zh", "ja", "sat", "")]
+    assert names[:2] == ["Latin", "Cyrillic"]
+    assert names[-1] == "unknown"
+    assert all(names)
+
+
+def test_figures_as_written():
+    assert (percent(0.8149), percent(None), percent(1, 0)) == ("81.5", "–", "100")
+    assert (points(0.05), points(-0.051), points(None)) == ("+5.0", "−5.1", "–")
+    assert interval((0.1, 0.25)) == "10.0–25.0" and interval(None) == "–"
+
+
+def test_markdown_is_escaped():
+    assert escape_markdown("a|b\n<c> *d*") == "a\\|b \\<c\\> \\*d\\*"
