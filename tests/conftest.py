@@ -6,11 +6,11 @@ import os
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
-import pytest  # noqa: E402
-import spacy  # noqa: E402
-import tiny  # noqa: E402
-from spacy.vocab import Vocab  # noqa: E402
-from thinc.api import Adam, fix_random_seed  # noqa: E402
+import pytest
+import spacy
+import tiny
+from spacy.vocab import Vocab
+from thinc.api import Adam, fix_random_seed
 
 
 def pytest_addoption(parser):
