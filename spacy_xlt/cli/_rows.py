@@ -1,6 +1,5 @@
 """Tables of texts that stream through a command: rows in, rows out, all fields kept."""
 
-import csv
 import gzip
 import io
 import json
@@ -102,7 +101,6 @@ class RowWriter:
         self.file = file
         self.format = format
         self.header: Optional[List[str]] = None
-        self._table: Any = csv.writer(file, lineterminator="\n")
 
     def write(self, row: Mapping[str, Any]) -> None:
         """RAISES (ValueError): If the format cannot hold the row; then nothing is written."""
@@ -131,7 +129,7 @@ class RowWriter:
 
     def _write_cells(self, cells: List[str]) -> None:
         if self.format == "csv":
-            self._table.writerow(cells)
+            self.file.write(",".join(map(_quote, cells)) + "\n")
         else:
             self.file.write("\t".join(cells) + "\n")
 
@@ -145,6 +143,13 @@ def to_json(value: Any) -> str:
         # Half a character, written as \\uD800 in the input: only the escape can hold it.
         return json.dumps(value, default=str)
     return line
+
+
+def _quote(cell: str) -> str:
+    """A cell of CSV. The standard library's writer leaves a lone carriage return bare."""
+    if any(char in cell for char in ',"\r\n'):
+        return '"' + cell.replace('"', '""') + '"'
+    return cell
 
 
 def _to_cell(value: Any) -> str:
