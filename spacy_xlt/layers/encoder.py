@@ -1,6 +1,7 @@
 """The transformer that turns word pieces into vectors. The only file that knows transformers."""
 
 import copy
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Tuple
 
@@ -9,6 +10,7 @@ import transformers
 from torch import Tensor, nn
 from transformers import AutoConfig, PretrainedConfig
 from transformers.modeling_utils import no_init_weights
+from transformers.utils import logging
 
 from ..encoder_files import CONFIG_FILE, check_encoder_config, read_encoder_config
 from .device import autocast
@@ -66,7 +68,7 @@ class Encoder(nn.Module):
         """Longest input, special pieces included."""
         for key in _POSITION_KEYS:
             n_positions = getattr(self.config, key, None)
-            if n_positions:
+            if n_positions and n_positions > 0:  # XLNet says -1 for no limit
                 # RoBERTa's positions start after the padding id.
                 offset = self.config.pad_token_id + 1 if "roberta" in self.model_type else 0
                 return int(n_positions) - offset
@@ -88,10 +90,12 @@ class Encoder(nn.Module):
             return encode_packed(self.transformer, batch, dtype=dtype, dropout=dropout)
         set_dropout(self.transformer, dropout.rate)
         device = self.piece_table.device
-        ids, mask = batch.padded(self.config.pad_token_id or 0, device)
-        with autocast(device, dtype):
-            hidden = self.transformer(input_ids=ids, attention_mask=mask, return_dict=True)[0]
-        return hidden[mask.bool()].float()
+        parts = []
+        for ids, mask in batch.padded(self.config.pad_token_id or 0, device):
+            with autocast(device, dtype):
+                hidden = self.transformer(input_ids=ids, attention_mask=mask, return_dict=True)[0]
+            parts.append(hidden[mask.bool()].float())
+        return torch.cat(parts)
 
     def named_depths(self) -> Iterator[Tuple[str, nn.Parameter, int]]:
         """Every parameter with its depth: 0 for what is below the first layer, 1 for the first
@@ -148,16 +152,17 @@ def load_encoder(path: Path) -> Encoder:
             f"are refused; fetch the encoder again or convert them to safetensors."
         )
     try:
-        transformer, info = _model_class(model_type).from_pretrained(
-            str(path),
-            local_files_only=True,
-            use_safetensors=True,
-            trust_remote_code=False,
-            torch_dtype=torch.float32,
-            attn_implementation="eager",
-            output_loading_info=True,
-            **_SETTINGS.get(model_type, {}),
-        )
+        with _without_warnings():
+            transformer, info = _model_class(model_type).from_pretrained(
+                str(path),
+                local_files_only=True,
+                use_safetensors=True,
+                trust_remote_code=False,
+                torch_dtype=torch.float32,
+                attn_implementation="eager",
+                output_loading_info=True,
+                **_SETTINGS.get(model_type, {}),
+            )
     except (RuntimeError, OSError, KeyError) as e:
         raise ValueError(f"Cannot read the encoder in '{path}': {e}") from e
     except Exception as e:
@@ -173,6 +178,17 @@ def load_encoder(path: Path) -> Encoder:
             f"for instance {sorted(info['missing_keys'])[:3]}. Fetch the encoder again."
         )
     return Encoder(transformer)
+
+
+@contextmanager
+def _without_warnings() -> Iterator[None]:
+    """Silence the library's list of weights that a file holds beside the encoder's."""
+    level = logging.get_verbosity()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
 
 
 def build_encoder(config: Dict[str, Any], *, attention: str = "eager") -> Encoder:
@@ -201,6 +217,7 @@ def set_dropout(module: nn.Module, rate: float) -> None:
     rate (float): Share of values that training drops, in [0, 1).
     """
     part: Any
+    rate = float(rate)  # an integer would not be found again below
     for part in module.modules():
         if isinstance(part, nn.Dropout):
             part.p = rate

@@ -1,7 +1,7 @@
 """Documents of any length as windows of word pieces, and windows as packed batches."""
 
 from dataclasses import dataclass
-from typing import Callable, Dict, List, Optional, Sequence, Tuple
+from typing import Callable, Dict, Iterator, List, Optional, Sequence, Tuple
 
 import numpy
 import torch
@@ -90,12 +90,14 @@ class WindowBatch:
         """Ids and positions. Shapes: (n_pieces,), (n_pieces,)"""
         return torch.from_numpy(self.ids).to(device), torch.from_numpy(self.positions).to(device)
 
-    def padded(self, pad_id: int, device: torch.device) -> Tuple[Tensor, Tensor]:
-        """Ids and mask as padded arrays. Shapes: (n_windows, longest), (n_windows, longest)"""
-        mask = numpy.arange(self.lengths.max()) < self.lengths[:, None]
-        ids = numpy.full(mask.shape, pad_id, dtype=numpy.int64)
-        ids[mask] = self.ids
-        return torch.from_numpy(ids).to(device), torch.from_numpy(mask.astype("int64")).to(device)
+    def padded(self, pad_id: int, device: torch.device) -> Iterator[Tuple[Tensor, Tensor]]:
+        """Ids and mask of each group as padded arrays. Shapes: (n_windows, longest) for both"""
+        ends = numpy.cumsum([group.n_pieces for group in self.groups])
+        for group, own_ids in zip(self.groups, numpy.split(self.ids, ends[:-1]), strict=True):
+            mask = numpy.arange(group.longest) < group.lengths[:, None]
+            ids = numpy.full(mask.shape, pad_id, dtype=numpy.int64)
+            ids[mask] = own_ids
+            yield torch.from_numpy(ids).to(device), torch.from_numpy(mask.astype("q")).to(device)
 
     def pool_matrix(self, device: torch.device) -> Tensor:
         """Weights of the pieces that sum up to each window. Shape: (n_windows, n_pieces)"""
