@@ -92,7 +92,7 @@ class Texts:
     rows (List[Tuple[str, str, str, str]]): Split, intent, template id and text of each.
     n_ambiguous (int): Texts left out because two intents have them.
     n_repeated (int): Texts left out because another template has them too.
-    failed (Dict[str, str]): Template id to the reason why it could not be expanded.
+    failed (Dict[str, str]): Template id, or language, to the reason why it could not be read.
     """
 
     rows: List[Tuple[str, str, str, str]] = field(default_factory=list)
@@ -136,7 +136,11 @@ def import_assist(
         )
     made: Dict[str, Texts] = {}
     for lang in progress(list(codes)):
-        found = read_templates(package, codes[lang])
+        try:
+            found = templates if lang == source else read_templates(package, codes[lang])
+        except Exception as e:  # one damaged language must not end the import
+            made[lang] = Texts(failed={lang: f"{type(e).__name__}: {e}"})
+            continue
         shares = SOURCE_SHARES if lang == source else TARGET_SHARES
         made[lang] = make_texts(lang, {i: found[i] for i in kept if i in found}, shares, settings)
     # A source language with few intents of its own cannot ask for more of others.

@@ -5,6 +5,7 @@ import math
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from statistics import fmean
 from typing import Any, Dict, Hashable, List, Mapping, Optional, Sequence, Tuple
 
 from .importing import Progress
@@ -19,8 +20,10 @@ from .layout import (
 )
 
 DEFAULT_RATIOS = "train=0.8,dev=0.1,test=0.1"
-# A language and a label; None for rows on which no label holds.
-Stratum = Tuple[str, Optional[str]]
+# A language and all labels that hold.
+Stratum = Tuple[str, Tuple[str, ...]]
+# What besides strata shall be evenly divided: a label of a language, or, as None, rows.
+Item = Optional[Tuple[str, str]]
 
 
 def parse_ratios(text: str) -> Dict[str, float]:
@@ -111,36 +114,44 @@ def assign_splits(rows: Sequence[Row], ratios: Mapping[str, float], seed: int) -
     RETURNS (List[str]): One of the names for each row.
     RAISES (ValueError): If a split would stay empty.
     SOURCE: Sechidis, Tsoumakas and Vlahavas (2011), iterative stratification: the rarest label
-        goes first, to the split that lacks it most. Here groups take the place of examples, and
-        what one label leaves unevenly divided is made up for with the next.
+        goes first, to the split that lacks it most. Here groups take the place of examples and
+        sets of labels that of labels, and what one set leaves unevenly divided, in rows or in
+        one of its labels, is made up for with the next.
     """
     groups = group_rows(rows)
-    strata = [Counter(stratum for i in group for stratum in _strata(rows[i])) for group in groups]
+    strata = [Counter(_stratum(rows[i]) for i in group) for group in groups]
+    items = [Counter(x for i in group for x in _items(_stratum(rows[i]))) for group in groups]
     totals = sum(strata, Counter())
     lacks = {split: {s: share * n for s, n in totals.items()} for split, share in ratios.items()}
-    # A group is placed with the groups that have the same rarest label.
+    # A group is placed with the groups that have the same rarest stratum.
     by_stratum: Dict[Stratum, List[int]] = {}
     for g in range(len(groups)):
-        rarest = min(strata[g], key=lambda s: (totals[s], str(s)))
+        rarest = min(strata[g], key=lambda s: (totals[s], s))
         by_stratum.setdefault(rarest, []).append(g)
     names = [""] * len(rows)
-    # Rows that a split got too few of in labels placed before; it goes first where a label
-    # cannot be divided evenly.
-    arrears = dict.fromkeys(ratios, 0.0)
-    for stratum in sorted(by_stratum, key=lambda s: (totals[s], str(s))):
+    # What a split got too few of in strata placed before, per item.
+    arrears: Dict[Item, Dict[str, float]] = {
+        item: dict.fromkeys(ratios, 0.0) for found in items for item in found
+    }
+    for stratum in sorted(by_stratum, key=lambda s: (totals[s], s)):
         members = by_stratum[stratum]
         members.sort(key=lambda g: (-len(groups[g]), _group_key(rows, groups[g], seed)))
-        given: Counter = Counter()
+        # In groups of this stratum, as the lacks are.
+        per_group = {x: fmean(items[g][x] for g in members) for x in _items(stratum)}
+        owed = {
+            split: fmean(arrears[x][split] / n for x, n in per_group.items()) for split in ratios
+        }
         for g in members:
-            need = {split: lacks[split][stratum] + arrears[split] for split in ratios}
+            need = {split: lacks[split][stratum] + owed[split] for split in ratios}
             split = max(ratios, key=lambda split: need[split])
             for s, n in strata[g].items():
                 lacks[split][s] -= n
-            given[split] += len(groups[g])
             for i in groups[g]:
                 names[i] = split
-        for split, share in ratios.items():
-            arrears[split] += share * given.total() - given[split]
+        for g in members:
+            for x, n in items[g].items():
+                for split, share in ratios.items():
+                    arrears[x][split] += n * (share - (split == names[groups[g][0]]))
     empty = [split for split in ratios if split not in names]
     if empty:
         raise ValueError(
@@ -175,9 +186,13 @@ def group_rows(rows: Sequence[Row]) -> List[List[int]]:
     return list(groups.values())
 
 
-def _strata(row: Row) -> List[Stratum]:
-    labels: Sequence[Optional[str]] = row.labels or [None]
-    return [(row.lang, label) for label in labels]
+def _stratum(row: Row) -> Stratum:
+    return row.lang, tuple(row.labels)
+
+
+def _items(stratum: Stratum) -> List[Item]:
+    lang, labels = stratum
+    return [None, *((lang, label) for label in labels)]
 
 
 def _group_key(rows: Sequence[Row], group: Sequence[int], seed: int) -> bytes:

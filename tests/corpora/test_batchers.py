@@ -5,7 +5,6 @@ from hypothesis import strategies as st
 from spacy.tokens import Doc
 from spacy.training import Example
 from spacy.vocab import Vocab
-from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
 from spacy_xlt.corpora.batchers import create_batch_by_pieces_v1, estimate_pieces
 from spacy_xlt.corpora.layout import make_doc
@@ -22,16 +21,8 @@ def texts(batches):
 
 
 @pytest.fixture
-def encoder(tmp_path):
-    """A tokenizer that makes one piece of each letter, and puts one special piece around."""
-    vocab = {"[UNK]": 0, "<s>": 1, "</s>": 2, "a": 3, "b": 4}
-    tokenizer = Tokenizer(models.WordLevel(vocab, unk_token="[UNK]"))
-    tokenizer.pre_tokenizer = pre_tokenizers.Split("", "isolated")
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single="<s> $A </s>", special_tokens=[("<s>", 1), ("</s>", 2)]
-    )
-    tokenizer.save(str(tmp_path / "tokenizer.json"))
-    return str(tmp_path)
+def encoder(letter_encoder):
+    return str(letter_encoder)
 
 
 def test_batches_are_closed_at_their_size():
