@@ -1,5 +1,6 @@
 """Where and in which precision the torch modules run."""
 
+import os
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -68,3 +69,14 @@ def to_torch(array: Any, device: torch.device) -> Tensor:
     return xp2torch(array, device=torch.device("cpu") if device.type == "cpu" else device).to(
         device
     )
+
+
+def _prepare_forked_worker() -> None:
+    """A forked worker has its parent's locks but not its threads, so more than one thread of
+    torch's or of the tokenizer's could wait for ever; and workers already use all cores."""
+    torch.set_num_threads(1)
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_prepare_forked_worker)
