@@ -2,7 +2,7 @@
 
 import os
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from typing import Any, List, Optional
 
 import torch
 from thinc.api import CupyOps
@@ -71,12 +71,33 @@ def to_torch(array: Any, device: torch.device) -> Tensor:
     )
 
 
-def _prepare_forked_worker() -> None:
-    """A forked worker has its parent's locks but not its threads, so more than one thread of
-    torch's or of the tokenizer's could wait for ever; and workers already use all cores."""
+# A forked worker has its parent's locks but not its threads, so more than one thread of torch's or
+# of the tokenizer's could wait for ever; and workers together use all cores anyway.
+_TOKENIZER_THREADS = "TOKENIZERS_PARALLELISM"
+
+
+def _before_fork() -> None:
+    # Set before the fork: the tokenizers library looks, and complains, while it happens.
+    _TOKENIZER_SETTINGS.append(os.environ.get(_TOKENIZER_THREADS))
+    os.environ[_TOKENIZER_THREADS] = "false"
+
+
+def _after_fork_in_parent() -> None:
+    setting = _TOKENIZER_SETTINGS.pop()
+    if setting is None:
+        del os.environ[_TOKENIZER_THREADS]
+    else:
+        os.environ[_TOKENIZER_THREADS] = setting
+
+
+def _after_fork_in_child() -> None:
     torch.set_num_threads(1)
-    os.environ["TOKENIZERS_PARALLELISM"] = "false"
 
 
+_TOKENIZER_SETTINGS: List[Optional[str]] = []
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_prepare_forked_worker)
+    os.register_at_fork(
+        before=_before_fork,
+        after_in_parent=_after_fork_in_parent,
+        after_in_child=_after_fork_in_child,
+    )
