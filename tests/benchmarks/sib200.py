@@ -1,0 +1,208 @@
+"""Accuracy on SIB-200, one JSON per run in assets/results/sib200/; a run that is there is kept.
+
+    python -m spacy xlt data import SIB200 corpora/all --format sib200
+    python -m spacy xlt data import SIB200 corpora/even --format sib200 --ids even
+    python -m spacy xlt data import SIB200 corpora/odd --format sib200 --ids odd
+    python tests/benchmarks/sib200.py zero-shot corpora ENCODER --seeds 0,1,2
+    python tests/benchmarks/sib200.py zero-shot corpora ENCODER --source zh --seeds 0,1,2
+    python tests/benchmarks/sib200.py frozen corpora ENCODER
+    python tests/benchmarks/sib200.py target-labels corpora ENCODER --shots 8 --draws 5
+    python tests/benchmarks/sib200.py target-labels corpora ENCODER --shots 0
+    python tests/benchmarks/sib200.py table
+
+SIB-200 has the same sentences in every language. Wherever target labels are used, the source's
+come from the rows with an even id and the target's from the odd ones, so no sentence is trained
+on in two languages; gains are against zero-shot from the same even half.
+"""
+
+import io
+import json
+import statistics
+import tempfile
+import time
+from pathlib import Path
+from typing import Any, Dict, List, Optional
+
+import spacy
+import typer
+from spacy import util
+from spacy.language import Language
+from spacy.training.initialize import init_nlp
+from spacy.training.loop import train
+
+from spacy_xlt.corpora.reader import create_corpus_v1
+from spacy_xlt.evaluation.evaluate import evaluate_pipeline
+
+ROOT = Path(__file__).parents[2]
+RESULTS = ROOT / "assets" / "results" / "sib200"
+# The encoder cannot read Santali's script: chance level, whatever the recipe.
+LEFT_OUT = ("sat",)
+LOW_RESOURCE = "sw,yo,ha,zu,quy,gn,ku"
+app = typer.Typer(help=__doc__, no_args_is_help=True)
+
+
+@app.command("zero-shot")
+def zero_shot(corpora: Path, encoder: Path, source: str = "en", seeds: str = "0,1,2") -> None:
+    """Train on all of the source's labels; measure every language's test set."""
+    for seed in map(int, seeds.split(",")):
+        settings = _paths(corpora / "all" / "train", corpora / "all" / "dev", encoder)
+        settings["corpora.train.langs"] = settings["corpora.dev.langs"] = [source]
+        _run("zero_shot", settings, seed, corpora, name=f"zero_shot-{source}-seed{seed}")
+
+
+@app.command("frozen")
+def frozen(corpora: Path, encoder: Path, source: str = "en") -> None:
+    """The same with the head only."""
+    settings = _paths(corpora / "all" / "train", corpora / "all" / "dev", encoder)
+    settings["corpora.train.langs"] = settings["corpora.dev.langs"] = [source]
+    _run("frozen", settings, 0, corpora, name=f"frozen-{source}-seed0")
+
+
+@app.command("target-labels")
+def target_labels(
+    corpora: Path,
+    encoder: Path,
+    shots: int = 8,
+    draws: int = 1,
+    langs: str = LOW_RESOURCE,
+    recipes: str = "finetune,few_shot",
+    split: str = "test",
+) -> None:
+    """Add target labels (`shots` per label, 0 for all) to zero-shot from the even half."""
+    start = corpora / "zero_shot-even"
+    settings = _paths(corpora / "even" / "train", corpora / "all" / "dev", encoder)
+    settings["corpora.train.langs"] = settings["corpora.dev.langs"] = ["en"]
+    _run("zero_shot", settings, 0, corpora, name=f"zero_shot-even-{split}", keep=start, split=split)
+    for recipe in recipes.split(","):
+        for lang in langs.split(","):
+            for draw in range(draws):
+                settings = _paths(corpora / "odd" / "train", corpora / "all" / "dev", encoder)
+                settings["paths.start"] = str(start)
+                settings["corpora.train.langs"] = settings["corpora.dev.langs"] = [lang]
+                settings["corpora.train.shots"] = shots
+                if recipe == "few_shot":
+                    settings["paths.source"] = str(corpora / "even" / "train" / "en.spacy")
+                name = f"{recipe}-{lang}-shots{shots or 'all'}-{split}-draw{draw}"
+                _run(recipe, settings, draw, corpora, name=name, langs=[lang], split=split)
+
+
+@app.command("table")
+def table() -> None:
+    """Print what the runs in assets/results/sib200 add up to."""
+    for line in summarise(_read_results()):
+        print(line)
+
+
+def summarise(results: Dict[str, Dict[str, Any]]) -> List[str]:
+    """Rows of a Markdown table over runs by name."""
+    lines = ["| recipe | source | runs | mean of targets | spread | source | seconds |"]
+    lines.append("|---|---|---|---|---|---|---|")
+    groups: Dict[str, List[Dict[str, Any]]] = {}
+    for name, run in results.items():
+        if name.startswith(("zero_shot", "frozen")):
+            groups.setdefault(name.rsplit("-seed", 1)[0], []).append(run)
+    for name, runs in sorted(groups.items()):
+        means = [_mean_of_targets(run) for run in runs]
+        source = statistics.mean(run["accuracy"][run["source"]] for run in runs)
+        seconds = statistics.median(run["seconds"] for run in runs)
+        recipe, _, lang = name.partition("-")
+        lines.append(
+            f"| {recipe} | {lang} | {len(runs)} | {statistics.mean(means):.3f} "
+            f"| {max(means) - min(means):.3f} | {source:.3f} | {seconds:.0f} |"
+        )
+    lines += ["", "| recipe | labels per class | runs | mean gain | by language | seconds |"]
+    lines.append("|---|---|---|---|---|---|")
+    for key, gains in sorted(_gains(results).items()):
+        by_lang = {lang: statistics.mean(values) for lang, values in gains["by_lang"].items()}
+        mean = statistics.mean(by_lang.values())
+        listed = ", ".join(f"{lang} {gain * 100:+.1f}" for lang, gain in sorted(by_lang.items()))
+        n_runs = sum(len(values) for values in gains["by_lang"].values())
+        lines.append(
+            f"| {key[0]} | {key[1]} | {n_runs} | {mean * 100:+.1f} | {listed} "
+            f"| {statistics.median(gains['seconds']):.0f} |"
+        )
+    return lines
+
+
+def _gains(results: Dict[str, Dict[str, Any]]) -> Dict[Any, Dict[str, Any]]:
+    gains: Dict[Any, Dict[str, Any]] = {}
+    for name, run in results.items():
+        if "-shots" not in name:
+            continue
+        recipe, lang, shots, split, _ = name.split("-")
+        zero = results[f"zero_shot-even-{split}"]["accuracy"][lang]
+        row = gains.setdefault(
+            (recipe, shots.removeprefix("shots")), {"by_lang": {}, "seconds": []}
+        )
+        row["by_lang"].setdefault(lang, []).append(run["accuracy"][lang] - zero)
+        row["seconds"].append(run["seconds"])
+    return gains
+
+
+def _mean_of_targets(run: Dict[str, Any]) -> float:
+    skipped = (run["source"], "en", *LEFT_OUT) if run["source"] == "en" else LEFT_OUT
+    values = [v for k, v in run["accuracy"].items() if k not in (run["source"], *skipped)]
+    return statistics.mean(values)
+
+
+def _read_results() -> Dict[str, Dict[str, Any]]:
+    return {path.stem: json.loads(path.read_text()) for path in sorted(RESULTS.glob("*.json"))}
+
+
+def _paths(train_path: Path, dev_path: Path, encoder: Path) -> Dict[str, Any]:
+    return {
+        "paths.train": str(train_path),
+        "paths.dev": str(dev_path),
+        "paths.encoder": str(encoder),
+        "training.logger.progress_bar": False,
+    }
+
+
+def _run(
+    recipe: str,
+    settings: Dict[str, Any],
+    seed: int,
+    corpora: Path,
+    *,
+    name: str,
+    keep: Optional[Path] = None,
+    langs: Optional[List[str]] = None,
+    split: str = "test",
+) -> None:
+    path = RESULTS / f"{name}.json"
+    if path.exists() and (keep is None or keep.exists()):
+        return
+    started = time.perf_counter()
+    nlp = _train(recipe, {**settings, "system.seed": seed})
+    seconds = time.perf_counter() - started
+    if keep is not None:
+        nlp.to_disk(keep)
+    reader = create_corpus_v1(path=str(corpora / "all" / split), langs=langs)
+    scores = evaluate_pipeline(nlp, lambda: reader(nlp))
+    result = {
+        "recipe": recipe,
+        "source": nlp.get_pipe("textcat").cfg["train_langs"][0],
+        "seed": seed,
+        "split": split,
+        "seconds": round(seconds, 1),
+        "accuracy": {row["lang"]: row["accuracy"] for row in scores["languages"]},
+        "encoder": {k: scores["signature"]["encoder"].get(k) for k in ("name", "variant")},
+        "versions": scores["signature"]["versions"],
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(result, indent=2, sort_keys=True) + "\n")
+    shown = {k: round(v, 3) for k, v in result["accuracy"].items()}
+    print(f"{name}: {seconds:.0f} s, {shown}", flush=True)
+
+
+def _train(recipe: str, overrides: Dict[str, Any]) -> Language:
+    """What `spacy train` ends with: the best checkpoint by the recipe's own rule."""
+    config = util.load_config(ROOT / "configs" / f"{recipe}.cfg", overrides=overrides)
+    nlp = init_nlp(config)
+    with tempfile.TemporaryDirectory() as directory:
+        train(nlp, Path(directory), stdout=io.StringIO(), stderr=io.StringIO())
+        return spacy.load(Path(directory) / "model-best")
+
+
+if __name__ == "__main__":
+    app()
