@@ -1,5 +1,6 @@
 """What an evaluation should make its reader worry about, and what to do next."""
 
+import unicodedata
 from typing import List, Optional, Sequence, Tuple
 
 from ..languages import language_name
@@ -76,7 +77,7 @@ def compare_runs(evaluations: Sequence[Evaluation]) -> List[str]:
     for other in others:
         if other["labels"] != first["labels"]:
             differing = sorted(set(other["labels"]) ^ set(first["labels"]))
-            what = f"labels ({', '.join(differing[:8])})" if differing else "order of labels"
+            what = f"labels ({_join(differing)})" if differing else "order of labels"
             warnings.append(f"{first['name']} and {other['name']} differ in {what}.")
         if _hashes(other) != _hashes(first):
             warnings.append(
@@ -118,17 +119,25 @@ def next_step(evaluation: Evaluation) -> str:
         if pair and pair[2] >= 0.1:
             gold, predicted, share = pair
             percent = f"{100 * share:.0f}\u00a0% of all errors"
-            hint = f" Look first at '{gold}' taken for '{predicted}': {percent}."
+            hint = (
+                f" Look first at '{_isolate(gold)}' taken for '{_isolate(predicted)}': {percent}."
+            )
         return (
             f"{shares} Most errors are not errors of transfer: more or cleaner training labels in "
             f"the source language help every language at once.{hint}"
         )
     worst = sorted(targets, key=lambda result: result["accuracy"] or 0.0)[:3]
+    guessed = [result for result in targets if is_guessing(result, evaluation["exclusive"])]
+    hint = ""
+    if guessed:
+        hint = (
+            f" In {_list_languages(guessed)} it is no better than guessing; there the encoder may "
+            f"not know the script: see the share of unknown pieces in 'spacy xlt data check', and "
+            f"try another encoder."
+        )
     return (
         f"{shares} Most errors come from transfer: fine-tune on a few hundred labelled documents "
-        f"of the languages you need, beginning with the weakest ({_list_languages(worst)}). Where "
-        f"a language is no better than guessing, the encoder may not know its script: see the "
-        f"unknown-piece share of `spacy xlt data check`, and try another encoder."
+        f"of the languages you need, beginning with the weakest: {_list_languages(worst)}.{hint}"
     )
 
 
@@ -154,7 +163,7 @@ def _find_gaps_in_data(evaluation: Evaluation) -> List[str]:
     unseen = [label for label, count in counts.items() if not count["tp"] + count["fn"]]
     if unseen:
         warnings.append(
-            f"No test document has the label {', '.join(unseen)}: nothing is known about it."
+            f"No test document has the label {_join(unseen)}: nothing is known about it."
         )
     never = [
         label
@@ -162,7 +171,7 @@ def _find_gaps_in_data(evaluation: Evaluation) -> List[str]:
         if count["fn"] and not count["tp"] and not count["fp"]
     ]
     if never:
-        warnings.append(f"Never predicted although it should be: {', '.join(never)}.")
+        warnings.append(f"Never predicted although it should be: {_join(never)}.")
     if evaluation["n_unlabelled"]:
         warnings.append(
             f"{evaluation['n_unlabelled']:,} documents without a gold label were left out."
@@ -178,6 +187,17 @@ def _find_gaps_in_data(evaluation: Evaluation) -> List[str]:
         langs = ", ".join(language_name(lang) for lang in evaluation["source_langs"])
         warnings.append(f"No test document in the source language ({langs}): no gap is known.")
     return warnings
+
+
+def _join(labels: Sequence[str], limit: int = 8) -> str:
+    more = f" and {len(labels) - limit} more" if len(labels) > limit else ""
+    return ", ".join(map(_isolate, labels[:limit])) + more
+
+
+def _isolate(label: str) -> str:
+    """A label that does not turn the words around it if it runs from right to left."""
+    turns = any(unicodedata.bidirectional(char) in ("R", "AL") for char in label)
+    return f"\u2068{label}\u2069" if turns else label
 
 
 def _hashes(evaluation: Evaluation) -> List[str]:

@@ -226,6 +226,7 @@ def script_name(lang: str) -> str:
     if not lang:
         return "unknown"
     script = langcodes.Language.get(lang).maximize().script
+    script = "Hani" if script in ("Hans", "Hant") else script
     return langcodes.Language.make(script=script).script_name() if script else "unknown"
 
 

@@ -94,6 +94,20 @@ def test_the_next_step_names_a_confusion_that_stands_out(evaluate):
     assert "'A' taken for 'B': 100\u00a0% of all errors" in text
 
 
+def test_the_next_step_doubts_the_encoder_where_it_guesses(evaluate):
+    data = rows("en", 60, 3) + [("th", "A", "AB"[i % 2]) for i in range(60)]
+    assert "In Thai (50\u00a0%) it is no better than guessing" in next_step(evaluate(data))
+    assert "guessing" not in next_step(evaluate(rows("en", 60, 0) + rows("de", 60, 10, "B", "A")))
+
+
+def test_labels_from_right_to_left_do_not_turn_the_sentence(evaluate):
+    config = {"labels": ["A", "سياسة"]}
+    warnings = find_warnings(evaluate([("en", "A", "A")] * 60, config=config))
+    assert (
+        "No test document has the label \u2068سياسة\u2069: nothing is known about it." in warnings
+    )
+
+
 def test_runs_on_other_files_or_labels_are_told(evaluate):
     one = evaluate([("en", "A", "A")], name="one", corpora=[{"path": "x", "sha256": "1"}])
     other = {**one, "name": "two", "labels": ["A", "C"]}
