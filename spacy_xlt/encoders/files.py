@@ -102,7 +102,7 @@ def staging_directory(target: Path) -> Iterator[Path]:
     staging = Path(tempfile.mkdtemp(prefix=_staging_prefix(target), dir=target.parent))
     try:
         with (staging / LOCK_FILE).open("wb") as lock:
-            _try_lock(lock)
+            try_lock(lock)
             yield staging
     finally:
         shutil.rmtree(staging, ignore_errors=True)
@@ -150,12 +150,12 @@ def _staging_prefix(target: Path) -> str:
 def _is_in_use(staging: Path) -> bool:
     try:
         with (staging / LOCK_FILE).open("rb+") as lock:
-            return not _try_lock(lock)
+            return not try_lock(lock)
     except FileNotFoundError:
         return False
 
 
-def _try_lock(file: IO[bytes]) -> bool:
+def try_lock(file: IO[bytes]) -> bool:
     """Lock a file until it is closed or the process ends; False if another one holds it."""
     try:
         if os.name == "nt":

@@ -1,0 +1,425 @@
+"""`spacy xlt train`: spaCy's training, with results that appear whole or not at all."""
+
+import logging
+import sys
+import time
+import traceback
+import warnings
+from collections import Counter
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, Callable, Iterator, List, Mapping, Optional
+
+import typer
+
+from ._app import USER_ERRORS, Arg, Opt, command, msg, xlt_cli
+
+if TYPE_CHECKING:
+    from thinc.api import Config
+
+    from ..components.starting import Started
+
+READER = "spacy_xlt.Corpus.v1"
+ENCODER = "spacy_xlt.Encoder.v1"
+# While training, a pipeline is on the disk as model-last, as model-best, and once more while a
+# file of it is replaced.
+N_COPIES = 3
+# Languages that are listed with their counts; of more, only the number is told.
+MAX_LISTED = 12
+
+
+@command(
+    xlt_cli,
+    "train",
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+)
+def train_cli(
+    ctx: typer.Context,  # only for the settings of the config
+    config_path: Path = Arg(..., help="Config file; - is standard input"),
+    output: Path = Opt(..., "--output", "--output-path", "-o", help="Directory for the pipeline"),
+    gpu_id: int = Opt(-1, "--gpu-id", "-g", help="GPU ID or -1 for CPU"),
+    code_path: Optional[Path] = Opt(
+        None, "--code", "-c", help="Python file with registered functions to import"
+    ),
+    allow_source: bool = Opt(
+        False, "--allow-source", help="Go on training in a language that was trained on before"
+    ),
+    verbose: bool = Opt(False, "--verbose", "-V", help="Show more, and tracebacks of errors"),
+) -> None:
+    """
+    Train a pipeline as spacy train does, with the same settings on the command line, such as
+    --paths.train corpus/train. What can go wrong is looked for beforehand, and the output
+    directory changes only when the training has ended well: model-best and model-last take the
+    places of those that are there.
+    """
+    from spacy.cli._util import import_code
+    from spacy.util import logger
+
+    from ._config import parse_overrides
+
+    if verbose:
+        logger.setLevel(logging.DEBUG)
+    try:
+        overrides = parse_overrides(ctx.args)
+        import_code(code_path)
+        result = train(
+            config_path,
+            output,
+            overrides=overrides,
+            gpu_id=gpu_id,
+            allow_source=allow_source,
+            report=show_plan,
+        )
+    except USER_ERRORS:
+        if verbose:
+            traceback.print_exc()
+        raise
+    msg.good(f"Trained in {result.seconds:,.0f} seconds: {result.best}")
+
+
+@dataclass(frozen=True)
+class CorpusFacts:
+    """What a corpus holds.
+
+    langs (Mapping[str, int]): Documents by standard language tag.
+    labels (Mapping[str, int]): Documents by label that holds.
+    """
+
+    langs: Mapping[str, int] = field(default_factory=dict)
+    labels: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def n_docs(self) -> int:
+        return sum(self.langs.values())
+
+
+@dataclass(frozen=True)
+class TrainingPlan:
+    """What a run is going to do, known before it starts.
+
+    device (str): torch's name of the device.
+    encoders (Mapping[str, Path]): Encoder directory by component.
+    starts (Mapping[str, Started]): Trained component that each one goes on from.
+    train (CorpusFacts): The training corpus; empty where it is a stream without end.
+    source (CorpusFacts): The part of it that `source_path` adds.
+    dev (CorpusFacts): The development corpus.
+    chooses (bool): Whether scores on the development corpus choose the checkpoint.
+    n_bytes (int): Room needed on the disk while training.
+    """
+
+    device: str
+    encoders: Mapping[str, Path]
+    starts: Mapping[str, "Started"]
+    train: CorpusFacts
+    source: CorpusFacts
+    dev: CorpusFacts
+    chooses: bool
+    n_bytes: int
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """What a run made.
+
+    best (Path): The pipeline to use.
+    seconds (float): Time from the start of the command to the end.
+    """
+
+    best: Path
+    seconds: float
+
+
+def train(
+    config_path: Path,
+    output: Path,
+    *,
+    overrides: Mapping[str, Any] = {},
+    gpu_id: int = -1,
+    allow_source: bool = False,
+    report: Callable[[TrainingPlan], None] = lambda plan: None,
+) -> TrainingResult:
+    """Train a pipeline into a directory, which changes only if all goes well.
+
+    config_path (Path): The config; "-" is standard input.
+    output (Path): Directory that gets `model-best` and `model-last`.
+    overrides (Mapping[str, Any]): Settings of the config by dotted name.
+    gpu_id (int): Number of the CUDA device, or -1 for the CPU.
+    allow_source (bool): Whether documents may be in a language that the pipeline to start from
+        was trained on.
+    report (Callable[[TrainingPlan], None]): Told the plan before the work starts.
+    RETURNS (TrainingResult): What was made.
+    RAISES (ValueError): If the config, a corpus, the encoder or the pipeline to start from is
+        wrong.
+    RAISES (OSError): If the disk has no room, or the system refuses.
+    """
+    from spacy.training.initialize import init_nlp
+    from spacy.training.loop import train as train_nlp
+    from thinc.compat import has_cupy_gpu
+
+    from ..encoders.files import check_disk_space
+    from ._config import plain_errors, read_config
+    from ._staging import staged_results
+
+    start = time.perf_counter()
+    # spaCy's setting is about memory that CuPy and torch share; without CuPy there is none.
+    use_gpu = gpu_id if has_cupy_gpu else -1
+    with plain_errors(config_path), _warnings_as_messages():
+        config = read_config(config_path, dict(overrides))
+        plan = plan_training(config.interpolate(), gpu_id=gpu_id)
+        report(plan)
+        check_languages(plan, allow_source=allow_source)
+        check_disk_space(_existing(output), plan.n_bytes)
+        with staged_results(output) as staging:
+            nlp = init_nlp(config, use_gpu=use_gpu)
+            training = nlp.config["training"]
+            msg.info(
+                f"{training['max_steps'] or 'Unlimited'} steps, evaluated every "
+                f"{training['eval_frequency']}"
+            )
+            train_nlp(
+                nlp,
+                staging,
+                use_gpu=use_gpu,
+                stdout=_Output(sys.stdout, staging),  # type: ignore[arg-type]
+                stderr=sys.stderr,
+            )
+    return TrainingResult(output / "model-best", time.perf_counter() - start)
+
+
+def plan_training(config: "Config", *, gpu_id: int = -1) -> TrainingPlan:
+    """Look at all that a run needs, so that what is wrong shows before any work is done.
+
+    config (Config): The config, interpolated.
+    gpu_id (int): Number of the CUDA device, or -1 for the CPU.
+    RETURNS (TrainingPlan): What the run is going to do.
+    RAISES (ValueError): If an encoder, a pipeline to start from or a corpus is missing or damaged.
+    """
+    from ..compat import use_gpu
+    from ..components.starting import read_started
+
+    device = use_gpu(gpu_id)
+    settings = config.get("initialize", {}).get("components", {})
+    starts = {
+        name: read_started(Path(block["start_from"]), name)
+        for name, block in settings.items()
+        if block.get("start_from")
+    }
+    encoders = {
+        name: Path(path)
+        for name, block in config["components"].items()
+        if name not in starts and (path := _find_encoder(block))
+    }
+    for directory in encoders.values():
+        check_encoder(directory)
+    sizes = [*map(_size, encoders.values()), *(_size(s.weights_path) for s in starts.values())]
+    training = config["training"]
+    weights = training.get("score_weights") or {}
+    train, source = _read_training_corpus(config)
+    return TrainingPlan(
+        device=device,
+        encoders=encoders,
+        starts=starts,
+        train=train,
+        source=source,
+        dev=read_facts(config, training.get("dev_corpus", "corpora.dev")),
+        chooses=bool(training.get("patience")) or any(weights.values()),
+        n_bytes=N_COPIES * sum(sizes),
+    )
+
+
+def check_encoder(path: Path) -> None:
+    """RAISES (ValueError): If a directory holds no encoder, or not the one it was when fetched."""
+    from ..encoder_files import read_encoder_config, read_encoder_record
+    from ..encoders.verify import check_files
+
+    read_encoder_config(path)
+    record = read_encoder_record(path)
+    if record.get("files"):
+        check_files(path, record)
+
+
+def check_languages(plan: TrainingPlan, *, allow_source: bool) -> None:
+    """Look for languages and labels that do not go with each other.
+
+    RAISES (ValueError): If target documents are in a source language, and that is not allowed.
+    """
+    known = {lang for started in plan.starts.values() for lang in started.train_langs}
+    if plan.source.n_docs:
+        known |= set(plan.source.langs)
+    shared = sorted(known & set(plan.train.langs) - {""})
+    if shared and not allow_source:
+        raise ValueError(
+            f"The target documents are in a source language: {_name_langs(shared)}. Documents are "
+            f"in {_name_langs(sorted(plan.train.langs))}; trained on before, or added as source "
+            f"documents, were {_name_langs(sorted(known))}. Set paths.train to documents in other "
+            f"languages, or add --allow-source if this is meant."
+        )
+    if plan.chooses and not known:
+        new = sorted(set(plan.dev.langs) - set(plan.train.langs))
+        if new and plan.train.n_docs:
+            warnings.warn(
+                f"Documents in {_name_langs(new)} choose the best checkpoint, and none is trained "
+                f"on. Results in these languages will not be zero-shot.",
+                stacklevel=2,
+            )
+    taught = {*plan.train.labels, *plan.source.labels}
+    taught.update(label for started in plan.starts.values() for label in started.labels)
+    unseen = sorted(set(plan.dev.labels) - taught)
+    if unseen and taught:
+        warnings.warn(
+            f"Development documents have labels that no training document has: {unseen}. The "
+            f"pipeline will not know them.",
+            stacklevel=2,
+        )
+    untested = sorted(label for label in taught if not plan.dev.labels.get(label))
+    if untested and plan.dev.n_docs:
+        warnings.warn(
+            f"No development document has these labels, so scores say nothing about them: "
+            f"{untested}.",
+            stacklevel=2,
+        )
+
+
+def read_facts(config: "Config", dotted_name: str) -> CorpusFacts:
+    """Languages and labels of a corpus that a config names.
+
+    RAISES (ValueError): If it is missing, damaged or empty.
+    """
+    from spacy.language import Language
+    from spacy.tokens import Doc
+    from spacy.util import resolve_dot_names
+
+    from ..corpora.layout import gold_labels
+    from ..languages import get_doc_language
+
+    nlp = Language()
+    # Splitting texts into tokens takes most of the time, and is not asked for here.
+    nlp.tokenizer = lambda text: Doc(nlp.vocab, words=[text] if text else [])
+    (corpus,) = resolve_dot_names(config, [dotted_name])
+    langs: Counter = Counter()
+    labels: Counter = Counter()
+    for example in corpus(nlp):
+        langs[get_doc_language(example.reference)] += 1
+        labels.update(gold_labels(example.reference.cats))
+    if not langs:
+        raise ValueError(f"[{dotted_name}] holds no document. Check its path in the config.")
+    return CorpusFacts(dict(langs), dict(labels))
+
+
+def show_plan(plan: TrainingPlan) -> None:
+    """Print what a run is going to do."""
+    from ..encoder_files import read_encoder_record
+    from ..encoders.files import format_size
+
+    rows = []
+    for name, path in plan.encoders.items():
+        record = read_encoder_record(path)
+        rows.append((f"Encoder of {name}", f"{record.get('name', 'unnamed')} in {path}"))
+    for name, started in plan.starts.items():
+        before = _name_langs(started.train_langs) or "no recorded language"
+        rows.append((f"{name} goes on from", f"{started.path.parent}, trained in {before}"))
+    for title, facts in (
+        ("Source documents", plan.source),
+        ("Training documents", plan.train),
+        ("Development documents", plan.dev),
+    ):
+        if facts.n_docs:
+            rows.append((title, describe_facts(facts)))
+    rows += [("Device", plan.device), ("Disk, while training", format_size(plan.n_bytes))]
+    msg.table(rows, max_col=70)
+
+
+def describe_facts(facts: CorpusFacts) -> str:
+    """A corpus in one line: documents by language, number of labels."""
+    from ..languages import language_name
+
+    if len(facts.langs) > MAX_LISTED:
+        by_lang = f"in {len(facts.langs)} languages"
+    else:
+        counts = sorted(facts.langs.items(), key=lambda item: (-item[1], item[0]))
+        by_lang = "in " + ", ".join(f"{language_name(lang)} {n:,}" for lang, n in counts)
+        if len(counts) == 1:
+            by_lang = f"in {language_name(counts[0][0])}" if counts[0][0] else "without a language"
+    return f"{facts.n_docs:,} {by_lang}; {len(facts.labels)} labels"
+
+
+class _Output:
+    """Passes on what spaCy prints, without what would mislead here.
+
+    spaCy names the directory it saves into, which is not where the results will be, and says that
+    it saves after an error, which is not kept.
+    """
+
+    def __init__(self, stream: IO[str], staging: Path):
+        self.stream = stream
+        self.hidden = (str(staging), "Aborting and saving the final best model")
+
+    def write(self, text: str) -> None:
+        if not any(part in text for part in self.hidden):
+            self.stream.write(text)
+
+    def flush(self) -> None:
+        self.stream.flush()
+
+
+@contextmanager
+def _warnings_as_messages() -> Iterator[None]:
+    """Show this package's warnings as messages; those of others as they are."""
+    package = Path(__file__).parents[1]
+
+    def show(message: Any, category: Any, filename: str, *args: Any, **kwargs: Any) -> None:
+        if package in Path(filename).parents or category is UserWarning:
+            msg.warn(str(message))
+        else:
+            show_others(message, category, filename, *args, **kwargs)
+
+    with warnings.catch_warnings():
+        show_others = warnings.showwarning
+        warnings.showwarning = show
+        yield
+
+
+def _read_training_corpus(config: "Config") -> "tuple[CorpusFacts, CorpusFacts]":
+    """The training corpus, and apart from it what `source_path` adds."""
+    training = config["training"]
+    dotted_name = training.get("train_corpus", "corpora.train")
+    if training.get("max_epochs") == -1:
+        return CorpusFacts(), CorpusFacts()
+    block = config.get("corpora", {}).get(dotted_name.partition(".")[2], {})
+    if block.get("@readers") != READER or not block.get("source_path"):
+        return read_facts(config, dotted_name), CorpusFacts()
+    name = "corpora.it"
+    alone = {"@readers": READER, "path": block["source_path"]}
+    target = {**block, "source_path": None}
+    return (
+        read_facts({"corpora": {"it": target}}, name),  # type: ignore[arg-type]
+        read_facts({"corpora": {"it": alone}}, name),  # type: ignore[arg-type]
+    )
+
+
+def _find_encoder(block: Any) -> Optional[str]:
+    """Path of the encoder in a component's block, at whatever depth."""
+    if not isinstance(block, dict):
+        return None
+    if block.get("@architectures") == ENCODER:
+        return block.get("path")
+    return next((path for value in block.values() if (path := _find_encoder(value))), None)
+
+
+def _size(directory: Path) -> int:
+    return sum(file.stat().st_size for file in directory.rglob("*") if file.is_file())
+
+
+def _existing(path: Path) -> Path:
+    """The path, or the nearest directory above it that exists."""
+    return next(p for p in (path.absolute(), *path.absolute().parents) if p.is_dir())
+
+
+def _name_langs(langs: List[str]) -> str:
+    from ..languages import language_name
+
+    names = [language_name(lang) + (f" ({lang})" if lang else "") for lang in langs]
+    if len(names) > MAX_LISTED:
+        return f"{len(names)} languages"
+    return ", ".join(names)
