@@ -90,9 +90,10 @@ def make_xlt_textcat(
     threshold (float): Not used for the prediction of exclusive labels; kept for spaCy's tools.
     class_weights (Optional[Dict[str, float]]): What a document of a label counts in training;
         1.0 for labels that are not named.
-    label_smoothing (float): Share of the gold probability spread over all labels, in [0, 1).
+    label_smoothing (float): Share of the gold probability spread evenly over all labels, in
+        [0, 1).
     probe_strength (float): Inverse penalty of the linear probe that the head starts from; 0 for
-        a random head.
+        a head of zeros.
     scorer (Optional[Callable]): Scoring function.
     """
     return XltTextCat(
@@ -306,7 +307,9 @@ class XltTextCat(TrainablePipe):
     def _get_loss(self, gold: Gold, logits: Floats2d) -> Tuple[float, numpy.ndarray]:
         from ..layers.losses import LOSSES, smooth_labels
 
-        targets = smooth_labels(gold.targets, gold.known, self.label_smoothing)
+        targets = smooth_labels(
+            gold.targets, gold.known, self.label_smoothing, exclusive=self.exclusive
+        )
         loss = LOSSES[self.exclusive]
         return loss(self.model.ops.to_numpy(logits), targets, gold.known, gold.weights)
 

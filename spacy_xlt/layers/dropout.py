@@ -18,6 +18,11 @@ class Dropout:
     """
 
     def __init__(self, rate: float):
+        if not 0.0 <= rate < 1.0:
+            raise ValueError(
+                f"The dropout rate is {rate}; allowed is 0 up to, but not with, 1. Set "
+                f"training.dropout."
+            )
         self.rate = rate
         # Seeded from torch's generator, which spaCy seeds from training.seed.
         seed = int(torch.randint(2**62, (1,))) if rate > 0.0 else 0

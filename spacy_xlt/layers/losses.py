@@ -63,16 +63,20 @@ def sigmoid(logits: numpy.ndarray) -> numpy.ndarray:
     return numpy.where(logits >= 0, 1.0, small) / (1.0 + small)
 
 
-def smooth_labels(targets: numpy.ndarray, known: numpy.ndarray, smoothing: float) -> numpy.ndarray:
-    """Move a share of every gold distribution to the uniform one over its known labels.
+def smooth_labels(
+    targets: numpy.ndarray, known: numpy.ndarray, smoothing: float, *, exclusive: bool
+) -> numpy.ndarray:
+    """Move a share of every gold distribution to the uniform one.
 
     targets (numpy.ndarray): Gold probabilities. Shape: (n_docs, n_labels)
     known (numpy.ndarray): 1 where the gold probability is known. Shape: (n_docs, n_labels)
     smoothing (float): The share, in [0, 1).
+    exclusive (bool): Whether a document's known labels are one distribution, or each label is
+        one of its own, over yes and no.
     RETURNS (numpy.ndarray): Smoothed probabilities. Shape: (n_docs, n_labels)
     """
-    n_known = numpy.maximum(known.sum(axis=1, keepdims=True), 1.0)
-    return targets * (1.0 - smoothing) + smoothing * known / n_known
+    n_outcomes = numpy.maximum(known.sum(axis=1, keepdims=True), 1.0) if exclusive else 2.0
+    return targets * (1.0 - smoothing) + smoothing * known / n_outcomes
 
 
 # whether labels exclude each other -> loss, and what turns logits into probabilities
