@@ -1,7 +1,7 @@
 """What a corpus holds, and what about it should worry the user."""
 
 from collections import Counter
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from statistics import median
 from typing import Any, Dict, Hashable, Iterable, List, Optional, Sequence, Set, Tuple
@@ -135,8 +135,7 @@ def check_corpus(
         one_language_labels=_one_language_labels(parts),
         contradictions=_count_contradictions(corpus.rows),
     )
-    report.worries.extend(find_worries(report))
-    return report
+    return replace(report, worries=find_worries(report))
 
 
 def find_leaks(rows: Sequence[Row]) -> List[Leak]:

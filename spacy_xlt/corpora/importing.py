@@ -177,19 +177,8 @@ def import_corpus(
         drafted = [draft.to_row(known) for draft in part.drafts]
         kept = drafted if keep is None else [row for row in drafted if keep(row)]
         rows.extend(kept)
-        records.append(
-            {
-                "name": source.name,
-                "sha256": file_hash(source.path),
-                "licence": licence,
-                "address": address,
-                "rows": part.n_rows,
-                "kept": len(kept),
-                "rejected": len(part.bad),
-                "dropped_by_label_map": part.n_dropped,
-                "left_out": len(drafted) - len(kept),
-            }
-        )
+        origin = {"licence": licence, "address": address}
+        records.append({**_describe_source(source, part, len(kept)), **origin})
     if not rows:
         raise ValueError(
             f"No row is left to import from {_names(sources)}: {len(bad):,} rows are bad, "
@@ -319,6 +308,19 @@ def _read_source(
         else:
             drafts.append(draft)
     return _Read(n_rows, n_dropped, drafts, bad)
+
+
+def _describe_source(source: SourceFile, read: _Read, n_kept: int) -> Dict[str, Any]:
+    """What `corpus.json` says about a file, besides licence and address."""
+    return {
+        "name": source.name,
+        "sha256": file_hash(source.path),
+        "rows": read.n_rows,
+        "kept": n_kept,
+        "rejected": len(read.bad),
+        "dropped_by_label_map": read.n_dropped,
+        "left_out": len(read.drafts) - n_kept,
+    }
 
 
 def describe_bad_rows(rows: Sequence[BadRow]) -> str:

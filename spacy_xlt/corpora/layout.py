@@ -349,7 +349,7 @@ class Staging:
     """
 
     def __init__(self, path: Path):
-        self.path = path.absolute()
+        self.path = path.resolve()
         self.staging = self.path.with_name(f".{self.path.name}.new-{os.getpid()}")
         self.old = self.path.with_name(f".{self.path.name}.old-{os.getpid()}")
 

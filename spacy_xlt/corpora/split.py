@@ -119,9 +119,10 @@ def assign_splits(rows: Sequence[Row], ratios: Mapping[str, float], seed: int) -
         one of its labels, is made up for with the next.
     """
     groups = group_rows(rows)
-    strata = [Counter(_stratum(rows[i]) for i in group) for group in groups]
-    items = [Counter(x for i in group for x in _items(_stratum(rows[i]))) for group in groups]
-    totals = sum(strata, Counter())
+    stratum_of: List[Stratum] = [(row.lang, tuple(row.labels)) for row in rows]
+    strata = [Counter(stratum_of[i] for i in group) for group in groups]
+    items = [Counter(x for i in group for x in _items(stratum_of[i])) for group in groups]
+    totals = Counter(stratum_of)
     lacks = {split: {s: share * n for s, n in totals.items()} for split, share in ratios.items()}
     # A group is placed with the groups that have the same rarest stratum.
     by_stratum: Dict[Stratum, List[int]] = {}
@@ -184,10 +185,6 @@ def group_rows(rows: Sequence[Row]) -> List[List[int]]:
     for i in range(len(rows)):
         groups.setdefault(root(i), []).append(i)
     return list(groups.values())
-
-
-def _stratum(row: Row) -> Stratum:
-    return row.lang, tuple(row.labels)
 
 
 def _items(stratum: Stratum) -> List[Item]:

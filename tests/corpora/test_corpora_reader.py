@@ -317,3 +317,5 @@ def test_is_found_in_the_registry_and_resolves_from_a_config(nlp, two_langs):
         warnings.simplefilter("error")
         reader = spacy.registry.resolve(config)["corpus"]
     assert len(list(reader(nlp))) == 4
+    config["corpus"].update(path=[str(two_langs / "en.spacy")], langs=["en"], source_path=None)
+    assert len(list(spacy.registry.resolve(config)["corpus"](nlp))) == 2

@@ -2,6 +2,7 @@ import csv
 import gzip
 import io
 import json
+import sys
 
 import pyarrow
 import pyarrow.parquet
@@ -281,3 +282,10 @@ def test_names(tmp_path, name, format, bare):
 def test_file_hash(tmp_path):
     path = write(tmp_path / "a", b"abc")
     assert file_hash(path).startswith("ba7816bf8f01cfea414140de5dae2223b00361a3")
+
+
+def test_parquet_without_its_library(tmp_path, monkeypatch):
+    path = write(tmp_path / "a.parquet", to_parquet([("x", "a")]))
+    monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
+    with pytest.raises(ImportError, match=r"Reading Parquet files needs .*'spacy-xlt\[parquet\]'"):
+        read(path)

@@ -149,6 +149,13 @@ def test_failing_rename_brings_the_earlier_corpus_back(tmp_path, monkeypatch):
     assert {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()} == before
 
 
+def test_a_link_to_a_corpus_stays_a_link(tmp_path):
+    write_corpus(tmp_path / "c", Corpus(ROWS))
+    (tmp_path / "link").symlink_to(tmp_path / "c")
+    write_corpus(tmp_path / "link", Corpus(ROWS[:1]))
+    assert (tmp_path / "link").is_symlink() and len(read_corpus(tmp_path / "c").rows) == 1
+
+
 def test_nothing_to_write(tmp_path):
     with pytest.raises(ValueError, match="There is no document to write"):
         write_corpus(tmp_path / "c", Corpus([]))
