@@ -62,6 +62,8 @@ def create_sgd_v1(
     """
     if not 0.0 <= momentum < 1.0:
         raise ValueError(f"momentum is {momentum}; allowed is 0 up to, but not including, 1.")
+    if nesterov and momentum == 0.0:
+        raise ValueError("nesterov looks ahead along the momentum; set momentum above 0.")
     optimizer = SGDMomentum(
         learn_rate,
         beta1=0.0,
@@ -87,13 +89,17 @@ def create_adafactor_v1(
     """Adafactor, for encoders whose Adam moments do not fit in memory.
 
     learn_rate (float or schedule): Step size relative to the scale of each parameter.
-    beta2_decay (float): Exponent with which the second moment's memory grows.
-    update_clip (float): Largest root mean square of one update.
+    beta2_decay (float): Exponent with which the second moment's memory grows, 0 or less.
+    update_clip (float): Largest root mean square of one update, 1 or more.
     L2 (float): Weight decay.
     grad_clip (float): Largest norm of the whole gradient; 0 for no limit.
     RETURNS (Adafactor): The optimizer.
     SOURCE: Shazeer and Stern (2018), https://arxiv.org/abs/1804.04235
     """
+    if beta2_decay > 0.0:
+        raise ValueError(f"beta2_decay is {beta2_decay}; allowed is 0 or less.")
+    if update_clip < 1.0:
+        raise ValueError(f"update_clip is {update_clip}; allowed is 1 or more.")
     optimizer = Adafactor(
         learn_rate,
         beta1=0.0,
