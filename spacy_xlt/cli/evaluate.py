@@ -5,14 +5,14 @@ import json
 import sys
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, List, Optional, Sequence
+from typing import TYPE_CHECKING, Any, List, Optional, Sequence, Tuple
 
 from ._app import Arg, Opt, command, msg, xlt_cli
 from ._files import staged, write_text
 from ._pipeline import load_pipeline, split_langs
 
 if TYPE_CHECKING:
-    from ..evaluation.results import CorpusRecord, Evaluation
+    from ..evaluation.results import CorpusRecord, Evaluation, LanguageResult
 
 
 @command(xlt_cli, "evaluate")
@@ -138,62 +138,54 @@ def record_corpus(path: Path) -> "CorpusRecord":
 def show_evaluation(evaluation: "Evaluation") -> None:
     """Print the table of languages, the summary and what should worry the user."""
     from ..evaluation.advice import find_warnings
+    from ..evaluation.rendering import percent
+    from ..evaluation.results import docs_per_second
     from ..languages import language_name
 
-    source = evaluation["transfer"]["source_accuracy"]
-    rows = [
-        (
-            language_name(result["lang"]),
-            result["lang"],
-            result["role"],
-            f"{result['n']:,}",
-            percent(result["accuracy"]),
-            interval(result["interval"]),
-            percent(result["macro_f"]),
-            percent(result["macro_auc"]),
-            percent(subtract(source, result["accuracy"]), sign=True)
-            if result["role"] == "target"
-            else "",
-        )
-        for result in evaluation["languages"]
-    ]
-    header = ("Language", "Tag", "Role", "N", "Acc", "95 %", "Macro F", "AUC", "Gap")
-    msg.divider(evaluation["name"])
-    msg.table(rows, header=header, divider=True, aligns=("l", "l", "l", *"rrrrrr"))
     transfer = evaluation["transfer"]
-    worst = transfer["worst_lang"]
+    source, worst = transfer["source_accuracy"], transfer["worst_lang"]
+    header = ("Language", "Tag", "Role", "N", "Acc", "95 %", "Macro F", "AUC", "Gap")
+    rows = [make_row(result, source) for result in evaluation["languages"]]
     summary = [
         ("Source languages, mean accuracy", percent(source)),
         ("Target languages, mean accuracy", percent(transfer["target_accuracy"])),
         ("Target languages, mean macro F", percent(transfer["target_macro_f"])),
-        ("Transfer gap", percent(transfer["transfer_gap"], sign=True)),
+        ("Transfer gap", signed(transfer["transfer_gap"])),
         ("Spread (standard deviation)", percent(transfer["spread_accuracy"])),
         (
             f"Worst: {language_name(worst)}" if worst else "Worst",
             percent(transfer["worst_accuracy"]),
         ),
-        ("Documents per second", f"{rate(evaluation):,.0f}"),
+        ("Documents per second", f"{docs_per_second(evaluation):,.0f}"),
     ]
+    msg.divider(evaluation["name"])
+    msg.table(rows, header=header, divider=True, aligns=("l", "l", "l", *"rrrrrr"))
     msg.table(summary, aligns=("l", "r"))
     for warning in find_warnings(evaluation):
         msg.warn(warning)
 
 
-def rate(evaluation: "Evaluation") -> float:
-    """Documents predicted per second."""
-    return evaluation["overall"]["n"] / max(evaluation["seconds"], 1e-9)
+def make_row(result: "LanguageResult", source_accuracy: Optional[float]) -> Tuple[str, ...]:
+    """A language's row of the table."""
+    from ..evaluation.rendering import interval, percent
+    from ..languages import language_name
+
+    accuracy, gap = result["accuracy"], ""
+    if result["role"] == "target" and source_accuracy is not None and accuracy is not None:
+        gap = signed(source_accuracy - accuracy)
+    return (
+        language_name(result["lang"]),
+        result["lang"],
+        result["role"],
+        f"{result['n']:,}",
+        percent(accuracy),
+        interval(result["interval"]),
+        percent(result["macro_f"]),
+        percent(result["macro_auc"]),
+        gap,
+    )
 
 
-def subtract(a: Optional[float], b: Optional[float]) -> Optional[float]:
-    return None if a is None or b is None else a - b
-
-
-def percent(value: Optional[float], *, sign: bool = False) -> str:
-    """A share in percent with one digit, or a dash where there is none."""
-    if value is None:
-        return "–"
-    return f"{100 * value:+.1f}" if sign else f"{100 * value:.1f}"
-
-
-def interval(value: Optional[Sequence[float]]) -> str:
-    return "–" if value is None else f"{percent(value[0])}–{percent(value[1])}"
+def signed(value: Optional[float]) -> str:
+    """A difference of shares in points, in characters that every terminal has."""
+    return "–" if value is None else f"{100 * value:+.1f}"

@@ -13,7 +13,14 @@ from ..languages import language_name
 from .advice import compare_runs, find_warnings, is_trusted, next_step
 from .metrics import Transfer, is_target, mean, measure_transfer, prf
 from .rendering import percent, render
-from .results import Evaluation, LanguageResult, Signature, find_role, rank_language
+from .results import (
+    Evaluation,
+    LanguageResult,
+    Signature,
+    docs_per_second,
+    find_role,
+    rank_language,
+)
 
 # A larger confusion matrix is cut to the labels with the most mistakes.
 MAX_MATRIX = 12
@@ -264,7 +271,7 @@ def _summarize(
                 "source_langs": trained_langs,
                 "n": evaluation["overall"]["n"],
                 "accuracy": evaluation["overall"]["accuracy"],
-                "docs_per_second": evaluation["overall"]["n"] / max(evaluation["seconds"], 1e-9),
+                "docs_per_second": docs_per_second(evaluation),
                 "transfer": transfer,
                 "gain": _minus(transfer["target_accuracy"], before),
                 "signature": evaluation["signature"],

@@ -191,6 +191,11 @@ def read_evaluation(path: Path) -> Evaluation:
     return evaluation
 
 
+def docs_per_second(evaluation: Evaluation) -> float:
+    """How fast the documents were predicted."""
+    return evaluation["overall"]["n"] / max(evaluation["seconds"], 1e-9)
+
+
 def dump_json(value: Any) -> str:
     """Readable JSON: indented, but with lists of numbers on one line."""
     text = json.dumps(value, ensure_ascii=False, indent=1, allow_nan=False)

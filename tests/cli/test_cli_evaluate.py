@@ -8,7 +8,7 @@ import srsly
 from typer.testing import CliRunner
 
 from spacy_xlt.cli import xlt_cli
-from spacy_xlt.cli.evaluate import interval, percent, record_corpus
+from spacy_xlt.cli.evaluate import record_corpus
 from spacy_xlt.evaluation.results import read_evaluation
 
 ROWS = [
@@ -160,8 +160,3 @@ def test_figures_of_the_file_are_plain_json(make_pipeline, make_split, tmp_path)
     run(make_pipeline(), make_split([("de", "NAN", "A")]), "-o", output)
     figures = json.loads(output.read_text(), parse_constant=pytest.fail)
     assert figures["languages"][0]["n_unanswered"] == 1
-
-
-def test_figures_as_written():
-    assert (percent(None), percent(0.1234), percent(-0.05, sign=True)) == ("–", "12.3", "-5.0")
-    assert (interval(None), interval((0.1, 0.2))) == ("–", "10.0–20.0")
