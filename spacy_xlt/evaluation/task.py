@@ -61,7 +61,7 @@ def find_task(
         has = f"Text classifiers: {', '.join(names)}" if names else "It has no text classifier"
         raise ValueError(
             f"The pipeline has the components {', '.join(nlp.pipe_names) or '(none)'}. {has}. "
-            f"Exactly one is evaluated{f': {asked}' if names else ''}."
+            f"Exactly one is used{f': {asked}' if names else ''}."
         )
     pipe: Any = nlp.get_pipe(component)
     factory = nlp.get_pipe_meta(component).factory
