@@ -67,7 +67,7 @@ def load_shim(shim: "TextCatShim", path: Path) -> None:
     texts = {
         name: (path / name).read_text(encoding="utf8") for name in names if (path / name).is_file()
     }
-    _fill(shim, texts, tensors)
+    _fill(shim, texts, tensors, source=str(path))
 
 
 def shim_to_bytes(shim: "TextCatShim") -> bytes:
@@ -81,7 +81,8 @@ def shim_from_bytes(shim: "TextCatShim", data: bytes) -> None:
     if not data:
         return
     message = srsly.msgpack_loads(data)
-    _fill(shim, message["texts"], safetensors.torch.load(message["weights"]))
+    tensors = safetensors.torch.load(message["weights"])
+    _fill(shim, message["texts"], tensors, source="the given bytes")
 
 
 def _texts(shim: "TextCatShim") -> Dict[str, str]:
@@ -96,18 +97,30 @@ def _texts(shim: "TextCatShim") -> Dict[str, str]:
     }
 
 
-def _fill(shim: "TextCatShim", texts: Dict[str, str], tensors: Dict[str, Tensor]) -> None:
+def _fill(
+    shim: "TextCatShim", texts: Dict[str, str], tensors: Dict[str, Tensor], *, source: str
+) -> None:
     config: Optional[Dict[str, Any]] = None
     tokenizer = None
     if shim.reading is not None:
         for name in (CONFIG_FILE, TOKENIZER_FILE):
             if name not in texts:
-                raise ValueError(f"The trained classifier is incomplete: {name} is missing.")
-        config = json.loads(texts[CONFIG_FILE])
-        tokenizer = PieceTokenizer.from_json(texts[TOKENIZER_FILE])
+                raise ValueError(f"The classifier in '{source}' is incomplete: no {name}.")
+        config = _from_json(texts[CONFIG_FILE], f"{source}/{CONFIG_FILE}")
+        tokenizer = PieceTokenizer.from_json(
+            texts[TOKENIZER_FILE], source=f"{source}/{TOKENIZER_FILE}"
+        )
+    record = _from_json(texts.get(RECORD_FILE, "{}"), f"{source}/{RECORD_FILE}")
     normalize = shim.reading.normalize if shim.reading is not None else False
     classifier = assemble_classifier(config, tensors, normalize=normalize)
-    shim.set_classifier(classifier, tokenizer, json.loads(texts.get(RECORD_FILE, "{}")))
+    shim.set_classifier(classifier, tokenizer, record)
+
+
+def _from_json(text: str, source: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError as e:
+        raise ValueError(f"'{source}' is damaged ({e}). Copy or train the pipeline again.") from e
 
 
 def _write_tensors(path: Path, tensors: Dict[str, Tensor]) -> None:
