@@ -9,7 +9,6 @@ EXTRAS = {
     "hassil": "assist",
     "home_assistant_intents": "assist",
     "pyarrow": "parquet",
-    "matplotlib": "report",
 }
 
 

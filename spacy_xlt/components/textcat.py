@@ -27,6 +27,7 @@ from spacy.vocab import Vocab
 from thinc.api import Model, Optimizer, set_dropout_rate
 from thinc.types import Floats2d
 
+from ..encoder_files import EncoderRecord
 from ..languages import get_doc_language, standardize_language
 from .gold import Gold, count_labels, read_gold
 from .starting import Started, read_started
@@ -192,6 +193,11 @@ class XltTextCat(TrainablePipe):
     @property
     def label_data(self) -> List[str]:
         return list(self.cfg["labels"])
+
+    @property
+    def encoder_record(self) -> EncoderRecord:
+        """Where the encoder came from and which variant it is; empty if it is shared."""
+        return self._shim.record
 
     @property
     def exclusive(self) -> bool:
