@@ -11,7 +11,7 @@ import torch
 from thinc.api import Optimizer, Shim
 from torch import Tensor
 
-from ..encoder_files import EncoderRecord, read_encoder_record
+from ..encoder_files import MODEL_TYPES, EncoderRecord, read_encoder_record
 from ..pieces import ArrayCache, PieceTokenizer
 from ..types import EncoderSettings, Freeze, Pooling, Precision
 from .averaging import RunningMean
@@ -141,7 +141,7 @@ class TextCatShim(Shim):
 
         weight, bias: Shapes: (n_labels, width), (n_labels,)
         """
-        self._model = self._averaged_copy() if self._mean is not None else self.classifier
+        self._load_means(self.classifier)
         self._mean = None
         self.classifier.set_head(weight, bias)
         if self._optimizer is not None:
@@ -214,7 +214,8 @@ class TextCatShim(Shim):
         if self.settings.freeze == "encoder":
             return [list(range(len(texts)))]
         limit = self.settings.max_train_windows * self._window_pieces
-        lengths = [min(p.size + 2, limit) for p in self._cached_pieces(texts)]
+        n_special = len(self._pieces_before()) + len(self._tokenizer.ends)
+        lengths = [min(p.size + n_special, limit) for p in self._cached_pieces(texts)]
         order = sorted(range(len(texts)), key=lambda i: -lengths[i])
         parts: List[List[int]] = [[]]
         n_pieces = 0
@@ -238,7 +239,10 @@ class TextCatShim(Shim):
     @property
     def pooling(self) -> Pooling:
         assert self.reading is not None
-        return self.reading.pooling or self.record.get("pooling", "mean")
+        if self.reading.pooling is not None:
+            return self.reading.pooling
+        assert self.classifier.encoder is not None
+        return self.record.get("pooling", MODEL_TYPES[self.classifier.encoder.model_type])
 
     @property
     def prefix(self) -> str:
@@ -251,6 +255,11 @@ class TextCatShim(Shim):
     def _tokenizer(self) -> PieceTokenizer:
         assert self.classifier is not None and self.tokenizer is not None
         return self.tokenizer
+
+    def _pieces_before(self) -> List[int]:
+        """Special pieces and prefix, with which every window starts."""
+        prefix = self._tokenizer.encode([self.prefix.rstrip()])[0].tolist() if self.prefix else []
+        return [*self._tokenizer.starts, *prefix]
 
     @property
     def _window_pieces(self) -> int:
@@ -269,13 +278,10 @@ class TextCatShim(Shim):
         max_windows: Optional[int] = None,
     ) -> List[WindowBatch]:
         assert self.reading is not None and self.classifier.encoder is not None
-        tokenizer = self._tokenizer
-        # A prefix is cut off its text, so that every window starts with the same pieces.
-        prefix = tokenizer.encode([self.prefix.rstrip()])[0].tolist() if self.prefix else []
         windows = split_into_windows(
             pieces,
-            before=[*tokenizer.starts, *prefix],
-            after=tokenizer.ends,
+            before=self._pieces_before(),
+            after=self._tokenizer.ends,
             window_pieces=self._window_pieces,
             overlap_pieces=self.reading.overlap_pieces,
             pooling=self.pooling,
@@ -436,12 +442,15 @@ class TextCatShim(Shim):
 
     def _averaged_copy(self) -> TextClassifier:
         classifier = copy.deepcopy(self.classifier)
-        averages = self._averages()
-        with torch.no_grad():
-            for name, parameter in classifier.named_parameters():
-                if name in averages:
-                    parameter.copy_(averages[name])
+        self._load_means(classifier)
         return classifier
+
+    @torch.no_grad()
+    def _load_means(self, classifier: TextClassifier) -> None:
+        averages = self._averages()
+        for name, parameter in classifier.named_parameters():
+            if name in averages:
+                parameter.copy_(averages[name])
 
     def to_device(self, device_type: str, device_id: int) -> None:
         if self._model is not None:
