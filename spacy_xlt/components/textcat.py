@@ -209,6 +209,12 @@ class XltTextCat(TrainablePipe):
         return cast("TextCatShim", self.model.get_ref("output_layer").shims[0])
 
     @property
+    def _tok2vec(self) -> Model[List[Doc], List[Floats2d]]:
+        """What makes the vectors of tokens where the component has no encoder of its own: a
+        listener without weights, or, after `nlp.replace_listeners`, a copy of what it heard."""
+        return self.model.get_ref("tok2vec")
+
+    @property
     def support_missing_values(self) -> bool:
         return True
 
@@ -277,7 +283,7 @@ class XltTextCat(TrainablePipe):
         gold = self._read_gold(examples)
         docs = [eg.predicted for eg in examples]
         total = float(gold.weights.sum())
-        if total <= 0.0:
+        if total <= 0.0 or (shim.reading is None and not any(len(doc) for doc in docs)):
             return losses
         if shim.reading is None:
             # The shared encoder divides by nothing, so its gradient is that of the mean.
@@ -290,7 +296,7 @@ class XltTextCat(TrainablePipe):
                 continue
             logits, backprop = self.model.begin_update([docs[i] for i in part])
             part_loss, d_logits = self._get_loss(gold.select(part), logits)
-            backprop(self.model.ops.asarray(d_logits * scale))
+            backprop(self.model.ops.asarray2f(cast(Any, d_logits * scale)))
             loss += part_loss
         shim.weight_seen += total * scale
         losses[self.name] += loss / total
@@ -379,7 +385,7 @@ class XltTextCat(TrainablePipe):
 
     def _initialize_shared(self, examples: List[Example]) -> None:
         self.model.get_ref("output_layer").set_dim("nO", len(self.labels), force=True)
-        self.model.initialize(X=[eg.reference for eg in examples[:10]])
+        self.model.initialize(X=[eg.reference for eg in examples if len(eg.reference)][:10])
 
     def _set_head(self, weight: numpy.ndarray, bias: numpy.ndarray) -> None:
         self._shim.set_head(weight, bias)
@@ -482,11 +488,13 @@ class XltTextCat(TrainablePipe):
     # -- storage ----------------------------------------------------------------------------
 
     def to_disk(self, path: Union[str, Path], *, exclude: Iterable[str] = ()) -> None:
-        writers = {
+        writers: Dict[str, Callable[[Path], Any]] = {
             "cfg": lambda p: srsly.write_json(p, self.cfg),
             "vocab": lambda p: self.vocab.to_disk(p),
             "model": lambda p: self._shim.to_disk(p),
         }
+        if self._shim.reading is None:
+            writers["tok2vec"] = lambda p: p.write_bytes(self._tok2vec.to_bytes())
         util.to_disk(path, writers, exclude)
 
     def from_disk(self, path: Union[str, Path], *, exclude: Iterable[str] = ()) -> "XltTextCat":
@@ -500,5 +508,7 @@ class XltTextCat(TrainablePipe):
             "vocab": lambda p: self.vocab.from_disk(p),
             "model": read_model,
         }
+        if self._shim.reading is None:
+            readers["tok2vec"] = lambda p: self._tok2vec.from_bytes(p.read_bytes())
         util.from_disk(path, readers, exclude)
         return self

@@ -53,7 +53,12 @@ def forward(
 ) -> Tuple[Floats2d, Callable[[Floats2d], Any]]:
     shim = cast(TextCatShim, model.shims[0])
     has_encoder = shim.reading is not None
-    inputs = [doc.text for doc in X] if has_encoder else to_torch(X, shim.classifier.device)
+    if has_encoder:
+        inputs: Any = [doc.text for doc in X]
+    else:
+        # Without any tokens in any document, vectors come without a width.
+        X = X if X.shape[1] else model.ops.alloc2f(X.shape[0], shim.classifier.width)
+        inputs = to_torch(X, shim.classifier.device)
     if not is_train:
         return to_ops(model.ops, shim.predict(inputs)), _no_backprop
     logits, torch_backprop = shim.begin_update(inputs)
@@ -83,7 +88,10 @@ def forward_mean_pool(
     """Mean of each document's vectors; the zero vector for a document without any."""
     ops: Ops = model.ops
     lengths = [max(1, x.shape[0]) for x in X]
-    Y = ops.xp.stack([x.sum(axis=0) / n for x, n in zip(X, lengths, strict=True)])
+    # Documents without tokens come without a width.
+    Y = ops.alloc2f(len(X), max(x.shape[1] for x in X))
+    for i, (x, n) in enumerate(zip(X, lengths, strict=True)):
+        Y[i, : x.shape[1]] = x.sum(axis=0) / n
 
     def backprop(dY: Floats2d) -> List[Floats2d]:
         return [
