@@ -16,6 +16,7 @@ from spacy.training import Example
 from spacy.vocab import Vocab
 from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers, processors
 
+from spacy_xlt.encoders.tokenizer import tokenizer_config
 from spacy_xlt.languages import set_doc_language
 
 LABELS = ["food", "music", "travel"]
@@ -126,8 +127,12 @@ def make_encoder(path: Path, model_type: str, *, record: bool = True, **settings
     record (bool): Whether to write `xlt_encoder.json`.
     settings: Of the transformer's configuration.
     """
-    make_transformer(model_type, **settings).save_pretrained(path, safe_serialization=True)
-    make_tokenizer().save(str(path / "tokenizer.json"))
+    transformer = make_transformer(model_type, **settings)
+    transformer.save_pretrained(path, safe_serialization=True)
+    tokenizer = make_tokenizer()
+    tokenizer.save(str(path / "tokenizer.json"))
+    about = tokenizer_config(json.loads(tokenizer.to_str()), transformer.config.to_dict())
+    (path / "tokenizer_config.json").write_text(json.dumps(about), encoding="utf8")
     if record:
         about = {"name": f"tiny-{model_type}", "prefix": "query: ", "variant": "full"}
         (path / "xlt_encoder.json").write_text(json.dumps(about), encoding="utf8")
