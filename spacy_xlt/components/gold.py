@@ -43,7 +43,8 @@ def read_gold(
     class_weights (Mapping[str, float]): Factor per label; 1 for labels not named. A document
         with several labels gets the mean over its gold probabilities.
     RETURNS (Gold): The arrays.
-    RAISES (ValueError): If a probability is outside 0 to 1 or a weight is negative.
+    RAISES (ValueError): If a probability is outside 0 to 1 or a weight is negative or not
+        finite.
     """
     index = {label: i for i, label in enumerate(labels)}
     shape = (len(examples), len(labels))
@@ -81,9 +82,9 @@ def count_labels(examples: Sequence[Example]) -> Dict[str, int]:
 
 def _example_weight(eg: Example) -> float:
     weight = float(eg.reference._.xlt_weight)
-    if weight < 0.0:
+    if not 0.0 <= weight < float("inf"):
         raise ValueError(
             f"`doc._.xlt_weight` is {weight} in a document that starts with "
-            f"'{eg.reference.text[:50]}'. Allowed is 0 or more."
+            f"'{eg.reference.text[:50]}'. Allowed is any number from 0."
         )
     return weight

@@ -56,4 +56,9 @@ def read_started(path: Path, name: str) -> Started:
             f"'{name}' can start from one of that name, or from the only one with a factory of "
             f"{', '.join(FACTORIES)} (found: {found})."
         )
+    if not (path / chosen / "cfg").is_file():
+        raise ValueError(
+            f"The component in '{path / chosen}' is not complete: it has no file cfg. Copy or "
+            f"train the pipeline again."
+        )
     return Started(path / chosen, srsly.read_json(path / chosen / "cfg"))
