@@ -118,14 +118,14 @@ def trained(trained_dir):
 def corpus_dir(tmp_path_factory):
     """The tiny corpus as DocBins.
 
-    train.spacy: English. dev/<lang>.spacy: a third of German, Swahili, Chinese and Arabic each.
+    train.spacy: English. dev/<lang>.spacy: a quarter of German, Swahili, Chinese and Arabic each.
     plain.spacy: English without languages, as made without this package.
     """
     root = tmp_path_factory.mktemp("corpus")
     vocab = Vocab()
     tiny.write_docbin(root / "train.spacy", tiny.make_docs(["en"], vocab))
     for lang in ("de", "sw", "zh", "ar"):
-        tiny.write_docbin(root / "dev" / f"{lang}.spacy", tiny.make_docs([lang], vocab, every=3))
+        tiny.write_docbin(root / "dev" / f"{lang}.spacy", tiny.make_docs([lang], vocab, every=4))
     plain = tiny.make_docs(["en"], vocab)
     tiny.write_docbin(root / "plain.spacy", plain, with_language=False)
     return root
