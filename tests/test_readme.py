@@ -1,5 +1,6 @@
 """Every block of the README works as printed."""
 
+import importlib.util
 import os
 import re
 import shlex
@@ -66,6 +67,13 @@ def test_own_file_to_package(workplace):
     assert set(prediction["cats"]) == {"sport", "money"}
     assert list(Path("packages").rglob("*.whl")) or list(Path("packages").rglob("*.tar.gz"))
     assert (workplace / "report" / "report.html").is_file()
+
+
+def test_results_are_those_of_the_runs():
+    spec = importlib.util.spec_from_file_location("sib200", ROOT / "tests/benchmarks/sib200.py")
+    benchmark = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(benchmark)
+    assert benchmark.with_table(README) == README, "run: python tests/benchmarks/sib200.py table"
 
 
 @pytest.mark.slow
