@@ -170,6 +170,8 @@ class XltTextCat(TrainablePipe):
             )
         if probe_strength < 0.0:
             raise ValueError(f"probe_strength is {probe_strength}; allowed is 0 or more.")
+        if min((class_weights or {}).values(), default=0.0) < 0.0:
+            raise ValueError(f"class_weights are {class_weights}; allowed is 0 or more for each.")
         self.vocab = vocab
         self.model = model
         self.name = name
@@ -359,14 +361,16 @@ class XltTextCat(TrainablePipe):
         start_from (Optional[Union[str, Path]]): A trained pipeline to take the encoder and the
             head's rows of shared labels from; labels it lacks start at zero.
         new_head (bool): Take only the encoder from `start_from`, and fit the head anew.
-        RAISES (ValueError): If there are no labels, if a declared label has no example, or if
-            the encoder or pipeline cannot be read.
+        RAISES (ValueError): If there are no labels, if a declared label has no example, if
+            class_weights name another label, or if the encoder or pipeline cannot be read.
         """
         validate_get_examples(get_examples, "XltTextCat.initialize")
         examples = list(get_examples())
         started = None if start_from is None else read_started(Path(start_from), self.name)
         known = [] if started is None or new_head else started.labels
-        self.cfg["labels"] = self._choose_labels(examples, labels, known)
+        added = [] if self._shim.is_ready else list(self.labels)
+        self.cfg["labels"] = self._choose_labels(examples, labels, added, known)
+        self._check_class_weights()
         for label in self.labels:
             self.vocab.strings.add(label)
         self.cfg["positive_label"] = self._check_positive_label(positive_label)
@@ -413,9 +417,21 @@ class XltTextCat(TrainablePipe):
         self._set_head(*head)
 
     def _choose_labels(
-        self, examples: List[Example], declared: Optional[List[str]], known: Sequence[str]
+        self,
+        examples: List[Example],
+        declared: Optional[List[str]],
+        added: List[str],
+        known: Sequence[str],
     ) -> List[str]:
+        """Labels in the order of the output.
+
+        declared (Optional[List[str]]): Those of the config.
+        added (List[str]): Those of `add_label`.
+        known (Sequence[str]): Those of the pipeline started from, whose rows are kept.
+        """
         counts = count_labels(examples)
+        if declared is None and added:
+            declared = [*added, *sorted(set(counts) - set(added))]
         if declared is None:
             labels = [label for label in known if label in counts]
             labels += sorted(set(counts) - set(labels))
@@ -430,7 +446,8 @@ class XltTextCat(TrainablePipe):
         else:
             labels = list(dict.fromkeys(declared))
             lacking = [x for x in labels if not counts.get(x) and x not in known]
-            if lacking and any(counts.values()):
+            # `spacy assemble` initializes with one example, which has no labels.
+            if lacking and (len(examples) > 1 or any(counts.values())):
                 raise ValueError(
                     f"No training example has the declared labels {lacking} of '{self.name}'. "
                     f"Labels with examples: {sorted(x for x, n in counts.items() if n)}. Add "
@@ -451,6 +468,14 @@ class XltTextCat(TrainablePipe):
                 f"`cats`, or list labels under [initialize.components.{self.name}] labels = […]."
             )
         return labels
+
+    def _check_class_weights(self) -> None:
+        unknown = sorted(set(self.class_weights) - set(self.labels))
+        if unknown:
+            raise ValueError(
+                f"class_weights of '{self.name}' name {unknown}, but its labels are "
+                f"{list(self.labels)}. Remove or correct them in [components.{self.name}]."
+            )
 
     def _check_positive_label(self, label: Optional[str]) -> Optional[str]:
         if label is not None and (label not in self.labels or len(self.labels) != 2):
