@@ -37,14 +37,14 @@ WIDTH, LAYERS = 32, 2
 
 
 def make_tokenizer() -> Tokenizer:
-    """A Unigram tokenizer with the special pieces of XLM-R, which knows the corpus' letters and
-    the words that carry a label."""
-    letters = {c for lines in SENTENCES.values() for line in lines for c in line}
-    letters.update("abcdefghijklmnopqrstuvwxyz0123456789.,!?:")
-    words = [word for label in LABELS for word in WORDS[label]]
+    """A Unigram tokenizer with the special pieces of XLM-R, which knows the corpus' words and
+    letters."""
+    lines = " ".join(line.replace("{}", " ") for lines in SENTENCES.values() for line in lines)
+    letters = {*lines, *"abcdefghijklmnopqrstuvwxyz0123456789.,!?:"}
+    words = sorted({*lines.split(), *(word for label in LABELS for word in WORDS[label])})
     pieces = [(piece, 0.0) for piece in SPECIAL]
     pieces += [("▁", -2.0), *((word, -4.0) for word in words)]
-    pieces += [(letter, -5.0) for letter in sorted(letters - set(" {}"))]
+    pieces += [(letter, -5.0) for letter in sorted(letters - {" ", *words})]
     tokenizer = Tokenizer(models.Unigram(pieces, unk_id=SPECIAL.index("<unk>")))
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
     tokenizer.add_special_tokens([AddedToken(piece, special=True) for piece in SPECIAL])
@@ -118,7 +118,8 @@ def make_transformer(model_type: str, **settings: Any) -> torch.nn.Module:
         **{"vocab_size": make_tokenizer().get_vocab_size(), **SETTINGS[model_type], **settings},
     )
     config._attn_implementation = "eager"
-    return getattr(transformers, _CLASSES[model_type])(config).eval()
+    transformer = getattr(transformers, _CLASSES[model_type])(config)
+    return transformer.eval()
 
 
 def make_encoder(path: Path, model_type: str, *, record: bool = True, **settings: Any) -> Path:

@@ -54,7 +54,7 @@ def test_no_encoder_is_set(make_shim):
 
 def test_a_tokenizer_of_another_encoder(tmp_path):
     path = tiny.make_encoder(tmp_path / "small", "bert", vocab_size=50)
-    with pytest.raises(ValueError, match=r"has 81 pieces, but the encoder has vectors for 50\. Th"):
+    with pytest.raises(ValueError, match=r"has 112 pieces, but the encoder has vectors for 50\. Th"):
         load(path)
 
 
