@@ -6,9 +6,9 @@ __all__ = ["xlt_cli"]
 from . import data as _data  # noqa: F401
 from . import encoder as _encoder  # noqa: F401
 from . import evaluate as _evaluate  # noqa: F401
-from . import predict as _predict  # noqa: F401
-from . import report as _report  # noqa: F401
-from . import train as _train  # noqa: F401
 from . import init as _init  # noqa: F401
 from . import package as _package  # noqa: F401
+from . import predict as _predict  # noqa: F401
 from . import project as _project  # noqa: F401
+from . import report as _report  # noqa: F401
+from . import train as _train  # noqa: F401

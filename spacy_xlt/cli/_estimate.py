@@ -45,7 +45,7 @@ class Needs:
     """What a workflow takes, about.
 
     download_bytes (int): What is downloaded, at most.
-    disk_bytes (int): What is on the disk in the end, and while it runs.
+    disk_bytes (int): What is on the disk while it runs, at most.
     memory_bytes (int): Peak memory.
     seconds (float): Time after the download.
     """
@@ -105,8 +105,8 @@ def estimate_needs(workload: Workload, encoder: str, speed: Speed, *, n_finetune
     is_there = Path("encoders/current/model.safetensors").is_file() or Path(encoder).is_dir()
     return Needs(
         download_bytes=0 if is_there else size,
-        # The encoder, two trainings with two copies each, a package, and one more while writing.
-        disk_bytes=7 * size,
+        # The encoder, two trainings with two copies each, and four while a package is made.
+        disk_bytes=9 * size,
         memory_bytes=10**9 + 3 * size,
         seconds=seconds + OVERHEAD_SECONDS + 10 * size / 10**8,
     )

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import IO, Any, Dict, Iterator, List, Mapping, Optional, Tuple
 
 from ..corpora.formats import file_format, read_records
-from ._files import staged
+from ..files import staged_file
 
 STANDARD_STREAM = Path("-")
 TEXT_SUFFIXES = (".txt", ".text")
@@ -81,7 +81,7 @@ def open_output(path: Path) -> Iterator[IO[str]]:
         finally:
             output.detach()
         return
-    with staged(path) as staging, staging.open("wb") as file:
+    with staged_file(path) as staging, staging.open("wb") as file:
         binary: Any = file
         if path.suffix.lower() == ".gz":
             # Without name and time, so that equal content gives equal files.

@@ -8,13 +8,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Iterator
 
-from ..encoders.files import LOCK_FILE, try_lock
+from ..files import LOCK_FILE, REPLACED, is_in_use, try_lock
 
-# In a staging directory: what is being made, what is finished and only has to be moved, and what
-# the target held under the same names before.
+# In a staging directory: what is being made, and what is finished and only has to be moved.
 MAKING = "making"
 READY = "ready"
-REPLACED = "replaced"
 
 
 @contextmanager
@@ -55,10 +53,11 @@ def _settle_leftovers(target: Path, *, besides: Path) -> None:
 
     RAISES (ValueError): If another process is at work on the same target.
     """
+    # Without a dot: the rest of the name is not that of another target's staging directory.
     for staging in besides.parent.glob(glob.escape(_prefix(target)) + "*"):
-        if staging == besides:
+        if staging == besides or "." in staging.name.removeprefix(_prefix(target)):
             continue
-        if _is_in_use(staging):
+        if is_in_use(staging):
             raise ValueError(
                 f"Another process is writing to '{target}' (it works in '{staging}'). Wait for it "
                 f"to end, or end it, or choose another directory."
@@ -89,11 +88,3 @@ def _staging_place(target: Path) -> Path:
 
 def _prefix(target: Path) -> str:
     return f".{target.name}.new-"
-
-
-def _is_in_use(staging: Path) -> bool:
-    try:
-        with (staging / LOCK_FILE).open("rb+") as lock:
-            return not try_lock(lock)
-    except FileNotFoundError:
-        return False

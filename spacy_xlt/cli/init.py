@@ -5,8 +5,8 @@ import sys
 from pathlib import Path
 from typing import List
 
+from ..files import write_text
 from ._app import Arg, Opt, command, msg, xlt_cli
-from ._files import write_text
 from ._shipped import PROJECT_FILE, find_recipes, find_shipped, get_recipe
 
 # The component's name in every recipe, and the keys that list components by name.

@@ -13,8 +13,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional
 
+from ..files import write_text
 from ._app import Arg, Opt, command, msg, xlt_cli
-from ._files import write_text
 
 # How far scores may differ between two processes on one machine.
 TOLERANCE = 1e-4
@@ -158,7 +158,7 @@ def package(
     import srsly
     from spacy.cli.package import package as make_package
 
-    from ..encoders.files import check_disk_space
+    from ..files import check_disk_space
     from ._estimate import folder_size
     from ._staging import staged_results
 

@@ -5,8 +5,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict, List, Optional
 
+from ..files import write_text
 from ._app import Arg, Opt, command, group, msg
-from ._files import write_text
 
 if TYPE_CHECKING:
     from ._estimate import Needs, Speed, Workload
@@ -40,7 +40,7 @@ def project_plan_cli(
     data, encoder and code, so that steps run again when one of them has changed.
     """
     from ..compat import use_gpu
-    from ..encoders.files import check_disk_space
+    from ..files import check_disk_space
     from ._estimate import estimate_needs, estimate_workload, folder_size, measure_speed
 
     records = describe_inputs(dataset, data, encoder)
@@ -128,14 +128,14 @@ def show_needs(
     needs: "Needs", workload: "Workload", speed: "Speed", *, data: str, encoder: str, n_shots: int
 ) -> None:
     """Print what the workflow `all` takes."""
-    from ..encoders.files import format_size
+    from ..files import format_size
     from ._estimate import describe_seconds, encoder_bytes, total_memory
 
     memory = total_memory()
     download = format_size(needs.download_bytes)
     rows = [
-        ("Data", f"{data}: {workload.n_train:,} source documents to train on, {n_shots:,} target"),
-        ("", f"documents to fine-tune on, {workload.n_test:,} to test on"),
+        ("Data", f"{data}, up to {workload.n_train:,} source documents to train on,"),
+        ("", f"{n_shots:,} target documents to fine-tune on, {workload.n_test:,} to test on"),
         ("Encoder", f"{encoder}, {format_size(encoder_bytes(encoder))}"),
         ("Download", f"up to {download}" if needs.download_bytes else "none"),
         ("Disk", format_size(needs.disk_bytes)),
@@ -160,7 +160,7 @@ def describe_inputs(dataset: str, data: str, encoder: str) -> Dict[str, Dict[str
     """
     from ..compat import require
     from ..corpora.assist import PURPOSE
-    from ..encoders.files import file_sha256
+    from ..files import file_sha256
 
     def hashes(path: Path) -> Dict[str, str]:
         files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]

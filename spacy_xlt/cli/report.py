@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Dict, List, Optional, Sequence
 
+from ..files import write_text
 from ._app import Arg, Opt, command, msg, xlt_cli
-from ._files import write_text
 
 
 @command(xlt_cli, "report")

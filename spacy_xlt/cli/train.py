@@ -157,7 +157,7 @@ def train(
     from spacy.training.loop import train as train_nlp
     from thinc.compat import has_cupy_gpu
 
-    from ..encoders.files import check_disk_space
+    from ..files import check_disk_space
     from ._config import plain_errors, read_config
     from ._staging import staged_results
 
@@ -310,7 +310,7 @@ def read_facts(config: "Config", dotted_name: str) -> CorpusFacts:
 def show_plan(plan: TrainingPlan) -> None:
     """Print what a run is going to do."""
     from ..encoder_files import read_encoder_record
-    from ..encoders.files import format_size
+    from ..files import format_size
 
     rows = []
     for name, path in plan.encoders.items():

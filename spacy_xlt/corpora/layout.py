@@ -4,19 +4,19 @@ import copy
 import errno
 import functools
 import json
-import os
 import re
-import shutil
 from collections import Counter
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping, Sequence, Tuple
 
 import srsly
 from spacy.tokens import Doc, DocBin
 from spacy.vocab import Vocab
 from srsly.msgpack import Packer, Unpacker
 
+from ..files import replaced_directory
 from ..languages import UNKNOWN, get_doc_language, set_doc_language, standardize_language
 
 RECORD_FILE = "corpus.json"
@@ -301,7 +301,7 @@ def write_corpus(
         "counts": count_rows(corpus.rows),
     }
     record = {**facts, **corpus.record, **facts}
-    with Staging(path) as staging:
+    with _replaced_corpus(path) as staging:
         for split, lang in progress(order):
             (staging / split).mkdir(exist_ok=True)
             name = (lang or UNKNOWN_LANG_FILE) + DOCBIN_SUFFIX
@@ -342,42 +342,17 @@ def check_replaceable(path: Path) -> None:
             )
 
 
-class Staging:
-    """A directory that takes the place of another only when all of it is written.
-
-    path (Path): The directory to replace or make.
-    """
-
-    def __init__(self, path: Path):
-        self.path = path.resolve()
-        self.staging = self.path.with_name(f".{self.path.name}.new-{os.getpid()}")
-        self.old = self.path.with_name(f".{self.path.name}.old-{os.getpid()}")
-
-    def __enter__(self) -> Path:
-        shutil.rmtree(self.staging, ignore_errors=True)
-        self.staging.mkdir(parents=True)
-        return self.staging
-
-    def __exit__(self, kind: Optional[type], error: Optional[BaseException], trace: Any) -> None:
-        try:
-            if kind is None:
-                self._swap()
-        finally:
-            shutil.rmtree(self.staging, ignore_errors=True)
-        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-            raise OSError(
-                errno.ENOSPC,
-                f"The disk is full: '{self.path}' could not be written, and what was there "
-                f"before is untouched. Make room, or choose a directory on another disk",
-            ) from error
-
-    def _swap(self) -> None:
-        if self.path.exists():
-            os.replace(self.path, self.old)
-        try:
-            os.replace(self.staging, self.path)
-        except BaseException:
-            if self.old.exists():
-                os.replace(self.old, self.path)
+@contextmanager
+def _replaced_corpus(path: Path) -> Iterator[Path]:
+    """A directory that takes the place of a corpus only when all of it is written."""
+    try:
+        with replaced_directory(path) as staging:
+            yield staging
+    except OSError as e:
+        if e.errno != errno.ENOSPC:
             raise
-        shutil.rmtree(self.old, ignore_errors=True)
+        raise OSError(
+            errno.ENOSPC,
+            f"The disk is full: '{path}' could not be written, and what was there before is "
+            f"untouched. Make room, or choose a directory on another disk",
+        ) from e

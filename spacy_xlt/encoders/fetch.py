@@ -19,9 +19,7 @@ from ..encoder_files import (
     read_encoder_config,
     read_encoder_record,
 )
-from ..pieces import TOKENIZER_FILE
-from .catalogue import ENCODERS, IndexSource, KnownEncoder, WheelFile, find_encoder
-from .files import (
+from ..files import (
     CHUNK_BYTES,
     OnProgress,
     check_disk_space,
@@ -33,6 +31,8 @@ from .files import (
     put_in_place,
     staging_directory,
 )
+from ..pieces import TOKENIZER_FILE
+from .catalogue import ENCODERS, IndexSource, KnownEncoder, WheelFile, find_encoder
 from .hub import HubListing, download_hub_file, list_hub_files
 from .packed import unpack_encoder
 from .tokenizer import TOKENIZER_CONFIG_FILE, tokenizer_config

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Tuple
 
-from .files import check_sha256
+from ..files import check_sha256
 from .weights import needed_files
 
 

@@ -11,9 +11,9 @@ from ..encoder_files import (
     read_encoder_config,
     read_encoder_record,
 )
+from ..files import OnProgress, counter, file_sha256, no_progress
 from ..pieces import PieceTokenizer
 from .catalogue import find_encoder
-from .files import OnProgress, counter, file_sha256, no_progress
 from .weights import read_shapes
 
 WIDTH_KEYS = ("hidden_size", "d_model", "n_embd", "dim")

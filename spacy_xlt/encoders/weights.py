@@ -10,8 +10,8 @@ from typing import Any, Dict, List, Sequence, Tuple
 from safetensors import SafetensorError, safe_open
 
 from ..encoder_files import CONFIG_FILE, WEIGHTS_FILE
+from ..files import CHUNK_BYTES, OnBytes, ignore_bytes
 from ..pieces import TOKENIZER_FILE
-from .files import CHUNK_BYTES, OnBytes, ignore_bytes
 
 SHARD = re.compile(r"model-(\d{5})-of-(\d{5})\.safetensors")
 # Endings of weights that are not read: most can hold code.

@@ -9,8 +9,8 @@ import zlib
 from pathlib import Path
 from typing import List, Optional, Tuple
 
+from ..files import CHUNK_BYTES, OnBytes, check_sha256, ignore_bytes
 from .catalogue import WheelFile
-from .files import CHUNK_BYTES, OnBytes, check_sha256, ignore_bytes
 
 # The files inside do not depend on platform and Python; the wheels' tags name these.
 WHEEL_TAGS = ("--python-version", "3.12", "--platform", "manylinux2014_x86_64")

@@ -143,7 +143,7 @@ def test_failing_rename_brings_the_earlier_corpus_back(tmp_path, monkeypatch):
             raise PermissionError("no")
         replace(*args)
 
-    monkeypatch.setattr("spacy_xlt.corpora.layout.os.replace", fail_second)
+    monkeypatch.setattr("spacy_xlt.files.os.replace", fail_second)
     with pytest.raises(PermissionError):
         write_corpus(tmp_path / "c", Corpus(ROWS))
     assert {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()} == before

@@ -15,8 +15,9 @@ from encoder_fakes import make_directory, pack_encoder, snapshot
 from safetensors.numpy import load_file
 from transformers import AutoModel, AutoTokenizer
 
+from spacy_xlt import files
 from spacy_xlt.encoder_files import read_encoder_config, read_encoder_record
-from spacy_xlt.encoders import catalogue, fetch, files
+from spacy_xlt.encoders import catalogue, fetch
 from spacy_xlt.encoders.fetch import fetch_encoder, plan_fetch
 from spacy_xlt.encoders.verify import verify_encoder
 

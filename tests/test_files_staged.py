@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from spacy_xlt.cli._files import staged, write_text
 from spacy_xlt.cli._pipeline import split_langs
+from spacy_xlt.files import staged_file, write_text
 
 
 def test_a_file_appears_whole(tmp_path):
@@ -19,7 +19,7 @@ def test_a_file_appears_whole(tmp_path):
 def test_a_failure_leaves_the_earlier_file(tmp_path, error):
     path = tmp_path / "file.txt"
     path.write_text("before")
-    with pytest.raises(error), staged(path) as staging:
+    with pytest.raises(error), staged_file(path) as staging:
         staging.write_text("half")
         raise error
     assert path.read_text() == "before"
@@ -27,13 +27,13 @@ def test_a_failure_leaves_the_earlier_file(tmp_path, error):
 
 
 def test_a_directory_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="is a directory; a file is needed"), staged(tmp_path):
+    with pytest.raises(ValueError, match="is a directory; a file is needed"), staged_file(tmp_path):
         pytest.fail("the block must not run")
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/null"), reason="the system has no /dev/null")
 def test_a_device_stays_a_device():
-    with staged(Path("/dev/null")) as staging:
+    with staged_file(Path("/dev/null")) as staging:
         staging.write_text("x")
     assert stat.S_ISCHR(os.stat("/dev/null").st_mode)
 

@@ -6,8 +6,8 @@ from collections import namedtuple
 
 import pytest
 
-from spacy_xlt.encoders import files
-from spacy_xlt.encoders.files import (
+from spacy_xlt import files
+from spacy_xlt.files import (
     check_disk_space,
     check_sha256,
     clean_leftovers,
@@ -86,7 +86,7 @@ def leftover(tmp_path, monkeypatch):
 
 def test_leftovers_of_this_target_only_are_cleaned(leftover, tmp_path):
     target, staging = leftover
-    other = [tmp_path / ".e5.fetch-123", tmp_path / ".[e5]*.txt", tmp_path / "[e5]*.fetch-1"]
+    other = [tmp_path / ".e5.new-123", tmp_path / ".[e5]*.txt", tmp_path / "[e5]*.new-1"]
     for path in other:
         path.mkdir()
     clean_leftovers(target)
@@ -115,7 +115,7 @@ def test_a_target_that_is_there_is_not_overwritten_by_what_was_moved_away(leftov
 def test_a_run_that_still_works_is_left_alone(tmp_path):
     target = tmp_path / "e5"
     with staging_directory(target) as staging:
-        with pytest.raises(ValueError, match="Another process is fetching into .*Wait for it"):
+        with pytest.raises(ValueError, match="Another process is writing to .*Wait for it"):
             clean_leftovers(target)
         assert staging.is_dir()
     clean_leftovers(target)

@@ -1,4 +1,4 @@
-"""File work of fetching: hashes, disk space, and directories that appear whole or not at all."""
+"""File work: hashes, disk space, and files and directories that appear whole or not at all."""
 
 import contextlib
 import errno
@@ -16,7 +16,7 @@ OnProgress = Callable[[str, int, int], None]
 OnBytes = Callable[[int], None]
 
 CHUNK_BYTES = 2**22
-# Room that a fetch leaves on the disk besides its own files.
+# Room to leave on a disk besides what is going to be written.
 SPARE_BYTES = 50_000_000
 # In a staging directory: the lock of its process, and what stood at the target before.
 LOCK_FILE = "lock"
@@ -116,9 +116,9 @@ def clean_leftovers(target: Path) -> None:
     if not target.parent.is_dir():
         return
     for staging in target.parent.glob(glob.escape(_staging_prefix(target)) + "*"):
-        if _is_in_use(staging):
+        if is_in_use(staging):
             raise ValueError(
-                f"Another process is fetching into '{target}' (it works in '{staging}'). Wait for "
+                f"Another process is writing to '{target}' (it works in '{staging}'). Wait for "
                 f"it to end, or end it, or choose another directory."
             )
         replaced = staging / REPLACED
@@ -143,11 +143,30 @@ def put_in_place(made: Path, target: Path, *, staging: Path) -> None:
         raise
 
 
+@contextlib.contextmanager
+def replaced_directory(target: Path) -> Iterator[Path]:
+    """A directory to fill, which takes the place of the target only if the block ends well.
+
+    If the block fails or the process is killed, the target is as it was.
+
+    target (Path): The directory to make or replace; a link stays a link.
+    YIELDS (Path): An empty directory on the same file system.
+    RAISES (ValueError): If another process is at work on the same target.
+    """
+    target = target.resolve()
+    clean_leftovers(target)
+    with staging_directory(target) as staging:
+        made = staging / "made"
+        made.mkdir()
+        yield made
+        put_in_place(made, target, staging=staging)
+
+
 def _staging_prefix(target: Path) -> str:
-    return f".{target.name}.fetch-"
+    return f".{target.name}.new-"
 
 
-def _is_in_use(staging: Path) -> bool:
+def is_in_use(staging: Path) -> bool:
     try:
         with (staging / LOCK_FILE).open("rb+") as lock:
             return not try_lock(lock)
@@ -170,3 +189,31 @@ def try_lock(file: IO[bytes]) -> bool:
         # Some network file systems have no locks at all; there nobody holds one.
         return e.errno not in (errno.EACCES, errno.EAGAIN, errno.EDEADLK)
     return True
+
+
+@contextlib.contextmanager
+def staged_file(path: Path) -> Iterator[Path]:
+    """A path to write to; takes the place of the file only if the block ends well.
+
+    path (Path): The file to make or replace. Its directory is made if need be.
+    YIELDS (Path): What to write to: a file beside it, or itself if it is a device or a pipe.
+    RAISES (ValueError): If the path is a directory.
+    """
+    if path.is_dir():
+        raise ValueError(f"'{path}' is a directory; a file is needed. Name a file in it.")
+    if path.exists() and not path.is_file():
+        yield path
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    staging = path.with_name(f".{path.name}.new-{os.getpid()}")
+    try:
+        yield staging
+        os.replace(staging, path)
+    finally:
+        staging.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a whole text file, in UTF-8 and with plain line ends."""
+    with staged_file(path) as staging:
+        staging.write_text(text, encoding="utf8", newline="\n")
