@@ -2,7 +2,9 @@ import errno
 import hashlib
 import os
 import shutil
+import stat
 from collections import namedtuple
+from pathlib import Path
 
 import pytest
 
@@ -15,7 +17,9 @@ from spacy_xlt.files import (
     file_sha256,
     format_size,
     put_in_place,
+    staged_file,
     staging_directory,
+    write_text,
 )
 
 
@@ -161,3 +165,33 @@ def test_put_in_place_is_undone_if_it_fails(is_there, tmp_path, monkeypatch):
     monkeypatch.setattr(os, "replace", rename)
     put_in_place(made, target, staging=staging)
     assert target.is_dir() and not list(target.iterdir())
+
+
+def test_a_file_appears_whole(tmp_path):
+    path = tmp_path / "new" / "file.txt"
+    write_text(path, "ä\n")
+    assert path.read_bytes() == "ä\n".encode()
+    assert list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, OSError])
+def test_a_failure_leaves_the_earlier_file(tmp_path, error):
+    path = tmp_path / "file.txt"
+    path.write_text("before")
+    with pytest.raises(error), staged_file(path) as staging:
+        staging.write_text("half")
+        raise error
+    assert path.read_text() == "before"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_directory_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="is a directory; a file is needed"), staged_file(tmp_path):
+        pytest.fail("the block must not run")
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/null"), reason="the system has no /dev/null")
+def test_a_device_stays_a_device():
+    with staged_file(Path("/dev/null")) as staging:
+        staging.write_text("x")
+    assert stat.S_ISCHR(os.stat("/dev/null").st_mode)

@@ -1,7 +1,6 @@
 """Trained classifiers on disk and in bytes: safetensors, the tokenizer's JSON, and small JSON."""
 
 import json
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict, Optional, Tuple
 
@@ -11,6 +10,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from ..encoder_files import CONFIG_FILE, RECORD_FILE, WEIGHTS_FILE
+from ..files import staged_file, write_text
 from ..pieces import TOKENIZER_FILE, PieceTokenizer
 from .classifier import assemble_classifier
 
@@ -43,7 +43,7 @@ def save_shim(shim: "TextCatShim", path: Path) -> None:
         _write_tensors(frozen_path, frozen)
         shim.frozen_stamps[str(frozen_path.resolve())] = _stamp(frozen_path)
     for name, text in _texts(shim).items():
-        _replace(path / name, text.encode("utf8"))
+        write_text(path / name, text)
 
 
 def load_shim(shim: "TextCatShim", path: Path) -> None:
@@ -124,24 +124,12 @@ def _from_json(text: str, source: str) -> Any:
 
 
 def _write_tensors(path: Path, tensors: Dict[str, Tensor]) -> None:
-    partial = path.with_name(path.name + ".partial")
     try:
-        safetensors.torch.save_file(_contiguous(tensors), partial)
-        os.replace(partial, path)
+        with staged_file(path) as staging:
+            safetensors.torch.save_file(_contiguous(tensors), staging)
     except SafetensorError as e:
         # A full disk reaches Python as this error; it is one of the system's.
         raise OSError(f"Could not write '{path}': {e}") from e
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-def _replace(path: Path, data: bytes) -> None:
-    partial = path.with_name(path.name + ".partial")
-    try:
-        partial.write_bytes(data)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _contiguous(tensors: Dict[str, Tensor]) -> Dict[str, Tensor]:
