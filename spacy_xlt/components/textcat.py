@@ -64,7 +64,7 @@ DEFAULT_CONFIG: Dict[str, Any] = {
     "model": DEFAULT_MODEL,
     "class_weights": None,
     "label_smoothing": 0.0,
-    "probe_strength": 10.0,
+    "probe_strength": 3.0,
     "scorer": {"@scorers": "spacy_xlt.textcat_by_language.v1"},
 }
 
@@ -161,7 +161,7 @@ class XltTextCat(TrainablePipe):
         threshold: float = 0.0,
         class_weights: Optional[Dict[str, float]] = None,
         label_smoothing: float = 0.0,
-        probe_strength: float = 10.0,
+        probe_strength: float = 3.0,
         scorer: Optional[Callable] = None,
     ):
         if not 0.0 <= label_smoothing < 1.0:

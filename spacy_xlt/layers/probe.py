@@ -15,7 +15,7 @@ def fit_probe(
     weights: numpy.ndarray,
     *,
     loss: Loss,
-    C: float = 10.0,
+    C: float = 3.0,
     max_iterations: int = 300,
 ) -> Tuple[numpy.ndarray, numpy.ndarray]:
     """Logistic regression on fixed features, as weight and bias of a linear layer.
