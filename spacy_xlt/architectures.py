@@ -114,7 +114,7 @@ def build_shared_transformer_v1(
     tok2vec: Model[List[Doc], List[Floats2d]],
     rate_factor: float = 1.0,
     head_rate_factor: float = 2.0,
-    average_last: float = 0.7,
+    average_last: float = 0.0,
     device: str = "auto",
     nO: Optional[int] = None,
 ) -> Model[List[Doc], Floats2d]:
@@ -122,7 +122,8 @@ def build_shared_transformer_v1(
 
     tok2vec (Model[List[Doc], List[Floats2d]]): A `spacy-transformers.TransformerListener.v1`.
     rate_factor, head_rate_factor, average_last, device: As for `spacy_xlt.TextCat.v1`; they
-        concern the head. The encoder is trained by its own component.
+        concern the head. The encoder is trained by its own component, without averaging, so an
+        averaged head fits only where the encoder is frozen.
     nO (Optional[int]): Number of labels; set by the component.
     RETURNS (Model[List[Doc], Floats2d]): The model. Output: logits. Shape: (n_docs, n_labels)
     """
