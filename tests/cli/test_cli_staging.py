@@ -79,17 +79,17 @@ def test_a_link_stays_a_link(target, tmp_path):
 
 def test_a_file_is_no_directory_of_results(tmp_path):
     (tmp_path / "file").write_text("x")
-    with pytest.raises(ValueError, match="is a file; a directory is needed"):
-        with staged_results(tmp_path / "file"):
-            pass
+    problem = pytest.raises(ValueError, match="is a file; a directory is needed")
+    with problem, staged_results(tmp_path / "file"):
+        pass
     assert read(tmp_path) == {"file": "x"}
 
 
 def test_two_processes_do_not_write_to_one_place(target):
     with staged_results(target) as staging:
-        with pytest.raises(ValueError, match="Another process is writing to"):
-            with staged_results(target):
-                pass
+        problem = pytest.raises(ValueError, match="Another process is writing to")
+        with problem, staged_results(target):
+            pass
         fill(staging, "new")
     assert versions(target) == dict.fromkeys(NAMES, "new")
 
@@ -98,9 +98,9 @@ def test_names_alike_do_not_disturb_each_other(tmp_path):
     names = ("a", "a.new-b", "[a]")
     for name in names:
         fill(tmp_path / name, "old")
-    with staged_results(tmp_path / "a.new-b"), staged_results(tmp_path / "[a]"):
-        with staged_results(tmp_path / "a") as staging:
-            fill(staging, "new")
+    others = staged_results(tmp_path / "a.new-b"), staged_results(tmp_path / "[a]")
+    with others[0], others[1], staged_results(tmp_path / "a") as staging:
+        fill(staging, "new")
     assert versions(tmp_path / "a") == dict.fromkeys(NAMES, "new")
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(names)
 
@@ -178,11 +178,11 @@ def run_and_die(target, n):
 
         def count_down(event, args):
             nonlocal count
-            if event in ("os.rename", "os.mkdir", "os.rmdir", "shutil.rmtree"):
-                if str(target.parent) in str(args):
-                    if count == n:
-                        os._exit(9)
-                    count += 1
+            is_counted = event in ("os.rename", "os.mkdir", "os.rmdir", "shutil.rmtree")
+            if is_counted and str(target.parent) in str(args):
+                if count == n:
+                    os._exit(9)
+                count += 1
 
         sys.addaudithook(count_down)
         with staged_results(target) as staging:
