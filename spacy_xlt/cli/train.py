@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 READER = "spacy_xlt.Corpus.v1"
 ENCODER = "spacy_xlt.Encoder.v1"
+# Its encoder may also be a name, which its own package looks up.
+TRANSFORMER = "spacy-transformers.TransformerModel."
 # While training, a pipeline is on the disk as model-last, as model-best, and once more while a
 # file of it is replaced.
 N_COPIES = 3
@@ -402,8 +404,11 @@ def _find_encoder(block: Any) -> Optional[str]:
     """Path of the encoder in a component's block, at whatever depth."""
     if not isinstance(block, dict):
         return None
-    if block.get("@architectures") == ENCODER:
+    architecture = str(block.get("@architectures"))
+    if architecture == ENCODER:
         return block.get("path")
+    if architecture.startswith(TRANSFORMER) and Path(str(block.get("name"))).is_dir():
+        return block["name"]
     return next((path for value in block.values() if (path := _find_encoder(value))), None)
 
 

@@ -415,6 +415,13 @@ def test_a_corpus_without_this_package_and_a_stream_without_end(arguments, corpu
     assert "Development documents" in output
 
 
+def test_an_encoder_shared_through_spacy_transformers(arguments, encoder_dir, tmp_path):
+    code, output = run(CONFIGS / "shared_transformer.cfg", *arguments[1:])
+    assert code == 0, output
+    assert "Encoder of transformer tiny-bert in" in output
+    assert set(spacy.load(tmp_path / "out" / "model-best")("pizza").cats) == set(tiny.LABELS)
+
+
 @pytest.mark.gpu
 def test_on_a_gpu(arguments):
     code, output = run(*arguments, "--gpu-id", 0)
