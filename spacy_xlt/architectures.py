@@ -3,6 +3,7 @@
 torch and transformers are imported inside the functions, so that knowing the names is cheap.
 """
 
+from math import inf
 from typing import List, Optional
 
 from spacy.tokens import Doc
@@ -88,12 +89,15 @@ def build_textcat_v1(
     from .layers.shim import ClassifierSettings, TextCatShim
     from .layers.textcat import make_textcat
 
-    for name, value in (("rate_factor", rate_factor), ("head_rate_factor", head_rate_factor)):
-        if value < 0:
-            raise ValueError(f"{name} is {value}; allowed is 0 or more.")
-    for name, value in (("layer_decay", layer_decay), ("average_last", average_last)):
-        if not 0.0 <= value <= 1.0:
-            raise ValueError(f"{name} is {value}; allowed is 0 to 1.")
+    _check_range(0.0, inf, rate_factor=rate_factor, head_rate_factor=head_rate_factor)
+    _check_range(0.0, 1.0, layer_decay=layer_decay, average_last=average_last)
+    _check_range(
+        1,
+        inf,
+        max_train_pieces=max_train_pieces,
+        max_train_windows=max_train_windows,
+        max_predict_pieces=max_predict_pieces,
+    )
     settings = ClassifierSettings(
         freeze=freeze,
         rate_factor=rate_factor,
@@ -130,6 +134,8 @@ def build_shared_transformer_v1(
     from .layers.shim import ClassifierSettings, TextCatShim
     from .layers.textcat import make_shared_textcat
 
+    _check_range(0.0, inf, rate_factor=rate_factor, head_rate_factor=head_rate_factor)
+    _check_range(0.0, 1.0, average_last=average_last)
     settings = ClassifierSettings(
         rate_factor=rate_factor,
         head_rate_factor=head_rate_factor,
@@ -137,3 +143,10 @@ def build_shared_transformer_v1(
         device=device,
     )
     return make_shared_textcat(tok2vec, TextCatShim(settings), nO)
+
+
+def _check_range(low: float, high: float, **settings: float) -> None:
+    allowed = f"{low:g} or more" if high == inf else f"{low:g} to {high:g}"
+    for name, value in settings.items():
+        if not low <= value <= high:
+            raise ValueError(f"{name} is {value}; allowed is {allowed}.")

@@ -115,15 +115,20 @@ def create_adafactor_v1(
 
 
 def create_warmup_linear_v1(
-    initial_rate: float, *, total_steps: int, warmup: float = 0.1, final: float = 0.2
+    initial_rate: float,
+    *,
+    total_steps: Union[int, str],
+    warmup: float = 0.1,
+    final: float = 0.2,
 ) -> Iterator[float]:
     """Linear warm-up to a rate, then linear decay to a share of it.
 
     Unlike Thinc's `warmup_linear.v1`, the first rate is not zero and the last is not either.
 
     initial_rate (float): The highest rate, reached at the end of the warm-up.
-    total_steps (int): Steps of the run, usually ${training.max_steps}; 0 if not known yet, which
-        gives a constant rate.
+    total_steps (Union[int, str]): Steps of the run, usually ${training.max_steps}; 0 if not known
+        yet, which gives a constant rate. So does the variable itself: spaCy reads the optimizer's
+        settings alone, without those of [training], in `nlp.resume_training()`.
     warmup (float): Share of the steps that warm up, in [0, 1).
     final (float): Rate of the last step as a share of the highest, in [0, 1].
     YIELDS (float): One rate a step; the last one for ever after.
@@ -132,6 +137,10 @@ def create_warmup_linear_v1(
         raise ValueError(f"warmup is {warmup}; allowed is a share from 0 up to, but not with, 1.")
     if not 0.0 <= final <= 1.0:
         raise ValueError(f"final is {final}; allowed is a share from 0 to 1.")
+    if isinstance(total_steps, str):
+        if not total_steps.startswith("${"):
+            raise ValueError(f"total_steps is '{total_steps}'; allowed is a number of steps.")
+        total_steps = 0
     # The checks run when the config is resolved, not at the first step.
     return _warmup_linear(initial_rate, total_steps, warmup, final)
 

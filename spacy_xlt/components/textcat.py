@@ -229,7 +229,7 @@ class XltTextCat(TrainablePipe):
         docs = list(docs)
         if not docs:
             return numpy.zeros((0, len(self.labels)), dtype="f")
-        logits = self.model.ops.to_numpy(self.model.predict(docs))
+        logits = self.model.ops.to_numpy(self._predict_logits(docs))
         scores = ACTIVATIONS[self.exclusive](logits)
         if not numpy.isfinite(scores).all():
             raise ValueError(
@@ -237,6 +237,13 @@ class XltTextCat(TrainablePipe):
                 f"train or copy the pipeline again."
             )
         return scores
+
+    def _predict_logits(self, docs: List[Doc]) -> Floats2d:
+        if self._shim.reading is None and not any(len(doc) for doc in docs):
+            # Listeners need a token in at least one document; a head does with vectors of none.
+            nothing = self.model.ops.alloc2f(len(docs), 0)
+            return self.model.get_ref("output_layer").predict(nothing)
+        return self.model.predict(docs)
 
     def set_annotations(self, docs: Iterable[Doc], scores: numpy.ndarray) -> None:
         for doc, row in zip(docs, scores.tolist(), strict=True):
