@@ -71,6 +71,11 @@ def test_without_a_number_of_steps_the_rate_is_constant():
     assert rates(3, total_steps=0) == [1.0, 1.0, 1.0]
 
 
+def test_a_variable_that_spacy_left_unresolved_is_a_number_not_known_yet():
+    """`nlp.create_optimizer` reads [training.optimizer] without the rest of the config."""
+    assert rates(3, total_steps="${training.max_steps}") == [1.0, 1.0, 1.0]
+
+
 def test_every_rate_of_a_short_run_is_above_zero():
     for n in range(1, 12):
         assert min(rates(n, total_steps=n)) > 0.0
@@ -84,6 +89,7 @@ def test_every_rate_of_a_short_run_is_above_zero():
         (lambda: create_sgd_v1(0.1, momentum=0.0, nesterov=True), "nesterov looks ahead"),
         (lambda: create_adafactor_v1(0.1, beta2_decay=0.5), r"beta2_decay is 0\.5; allowed is 0"),
         (lambda: create_adafactor_v1(0.1, update_clip=0.5), r"update_clip is 0\.5; allowed is 1"),
+        (lambda: rates(1, total_steps="5"), r"total_steps is '5'; allowed is a number of steps"),
         (lambda: rates(1, total_steps=5, warmup=1.0), r"warmup is 1\.0; allowed is a share"),
         (lambda: rates(1, total_steps=5, final=1.5), r"final is 1\.5; allowed is a share"),
     ],

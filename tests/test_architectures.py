@@ -1,0 +1,95 @@
+import pytest
+import spacy
+from thinc.api import Config, Linear
+
+from spacy_xlt.architectures import (
+    build_encoder_v1,
+    build_shared_transformer_v1,
+    build_textcat_v1,
+)
+from spacy_xlt.types import EncoderSettings
+
+
+def resolve(text):
+    return spacy.registry.resolve(Config().from_str(text))["x"]
+
+
+def test_an_encoder_from_a_config():
+    settings = resolve(
+        '[x]\n@architectures = "spacy_xlt.Encoder.v1"\npath = "somewhere"\npooling = "last"\n'
+        'prefix = "query: "\nnormalize = true\nwindow_pieces = 100\noverlap_pieces = 0'
+    )
+    assert settings == EncoderSettings("somewhere", "last", "query: ", True, 100, 0)
+    default = resolve('[x]\n@architectures = "spacy_xlt.Encoder.v1"')
+    assert default == EncoderSettings(None, None, "", False, 256, 32)
+
+
+def test_a_classifier_from_a_config():
+    model = resolve(
+        '[x]\n@architectures = "spacy_xlt.TextCat.v1"\nfreeze = 3\nprecision = "bf16"\nnO = 5\n'
+        '[x.encoder]\n@architectures = "spacy_xlt.Encoder.v1"\npath = "somewhere"'
+    )
+    (shim,) = model.shims
+    assert (shim.settings.freeze, shim.settings.precision, shim.reading.path) == (
+        3,
+        "bf16",
+        "somewhere",
+    )
+    assert model.get_dim("nO") == 5 and model.get_ref("output_layer") is model
+    assert not shim.is_ready
+
+
+def test_a_shared_encoder_from_a_config():
+    model = resolve(
+        '[x]\n@architectures = "spacy_xlt.SharedTransformer.v1"\nhead_rate_factor = 3.0\n'
+        '[x.tok2vec]\n@architectures = "spacy-transformers.TransformerListener.v1"\n[x.tok2vec.pooling]\n'
+        '@layers = "reduce_mean.v1"'
+    )
+    (shim,) = model.get_ref("output_layer").shims
+    assert shim.reading is None and shim.settings.head_rate_factor == 3.0
+    assert model.get_ref("tok2vec") is model.layers[0]
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"window_pieces": 7}, r"window_pieces is 7; allowed is 8 or more"),
+        ({"overlap_pieces": -1}, r"overlap_pieces is -1; allowed is 0 to 255"),
+        ({"overlap_pieces": 256}, r"overlap_pieces is 256; allowed is 0 to 255, less than window"),
+    ],
+)
+def test_readings_out_of_range(settings, message):
+    with pytest.raises(ValueError, match=message):
+        build_encoder_v1(**settings)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"rate_factor": -1.0}, r"rate_factor is -1\.0; allowed is 0 or more"),
+        ({"head_rate_factor": -1.0}, r"head_rate_factor is -1\.0; allowed is 0 or more"),
+        ({"layer_decay": 1.1}, r"layer_decay is 1\.1; allowed is 0 to 1"),
+        ({"average_last": -0.1}, r"average_last is -0\.1; allowed is 0 to 1"),
+        ({"max_train_pieces": 0}, r"max_train_pieces is 0; allowed is 1 or more"),
+        ({"max_train_windows": 0}, r"max_train_windows is 0; allowed is 1 or more"),
+        ({"max_predict_pieces": -5}, r"max_predict_pieces is -5; allowed is 1 or more"),
+    ],
+)
+def test_settings_out_of_range(settings, message):
+    with pytest.raises(ValueError, match=message):
+        build_textcat_v1(encoder=build_encoder_v1(), **settings)
+
+
+def test_settings_of_a_shared_encoder_out_of_range():
+    for settings in ({"rate_factor": -1.0}, {"average_last": 2.0}, {"head_rate_factor": -0.5}):
+        with pytest.raises(ValueError, match=rf"{next(iter(settings))} is .*; allowed is 0"):
+            build_shared_transformer_v1(tok2vec=Linear(), **settings)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("pooling", "max"), ("prefix", 3), ("normalize", "yes"), ("window_pieces", 10.5)],
+)
+def test_the_registry_checks_types(name, value):
+    with pytest.raises(ValueError, match=name):
+        spacy.registry.resolve({"x": {"@architectures": "spacy_xlt.Encoder.v1", name: value}})
