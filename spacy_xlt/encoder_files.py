@@ -94,7 +94,7 @@ def check_encoder_config(config: Dict[str, Any], *, source: str) -> None:
                 f"transformers: {', '.join(sorted(MODEL_TYPES))}."
             )
     model_type = config.get("model_type")
-    if model_type not in MODEL_TYPES:
+    if not isinstance(model_type, str) or model_type not in MODEL_TYPES:
         raise ValueError(
             f"{source} has model_type {model_type!r}. Supported are: "
             f"{', '.join(sorted(MODEL_TYPES))}."
