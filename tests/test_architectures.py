@@ -42,8 +42,8 @@ def test_a_classifier_from_a_config():
 def test_a_shared_encoder_from_a_config():
     model = resolve(
         '[x]\n@architectures = "spacy_xlt.SharedTransformer.v1"\nhead_rate_factor = 3.0\n'
-        '[x.tok2vec]\n@architectures = "spacy-transformers.TransformerListener.v1"\n[x.tok2vec.pooling]\n'
-        '@layers = "reduce_mean.v1"'
+        '[x.tok2vec]\n@architectures = "spacy-transformers.TransformerListener.v1"\n'
+        '[x.tok2vec.pooling]\n@layers = "reduce_mean.v1"'
     )
     (shim,) = model.get_ref("output_layer").shims
     assert shim.reading is None and shim.settings.head_rate_factor == 3.0

@@ -260,7 +260,7 @@ def test_losses_fall(make_ready):
     examples = tiny.make_examples(nlp)
     optimizer = Adam(5e-4, use_averages=False)
     history = []
-    for _ in range(15):
+    for _ in range(25):
         losses = {}
         nlp.update(examples, sgd=optimizer, losses=losses)
         assert type(losses["textcat"]) is float

@@ -1,0 +1,173 @@
+import json
+
+import numpy
+import pytest
+import tiny
+from hypothesis import given
+from hypothesis import strategies as st
+from tokenizers import Tokenizer, models, pre_tokenizers, processors
+
+from spacy_xlt.pieces import ArrayCache, PieceTokenizer, text_hash
+
+NASTY = ["", " ", "\0", "a\0b", "🍕", "\ud83d", "x\udfffy", "\n\t", "\u200d\ufeff", "我" * 20_000]
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return PieceTokenizer(tiny.make_tokenizer())
+
+
+def wordpiece(**special):
+    vocab = {"[UNK]": 0, "[CLS]": 1, "[SEP]": 2, "a": 3, "b": 4, "##b": 5}
+    tokenizer = Tokenizer(models.WordPiece(vocab, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    return tokenizer
+
+
+def test_ids_are_whole_and_plain(tokenizer):
+    found, nothing, word = tokenizer.encode(["we want pizza", "", "jazz"])
+    library = tiny.make_tokenizer()
+    assert found.tolist() == library.encode("we want pizza", add_special_tokens=False).ids
+    assert found.dtype == numpy.int32
+    assert nothing.size == 0 and word.size == 2
+    assert tokenizer.encode([]) == []
+
+
+def test_truncation_and_padding_of_the_file_are_ignored():
+    library = tiny.make_tokenizer()
+    library.enable_truncation(4)
+    library.enable_padding(length=10)
+    long, short = PieceTokenizer(library).encode(["pizza" + " pizza" * 49, "pizza"])
+    assert long.size == 100 and short.size == 2
+
+
+@pytest.mark.parametrize("text", NASTY)
+def test_any_text_has_pieces_and_the_same_alone_and_in_a_batch(tokenizer, text):
+    (alone,) = tokenizer.encode([text])
+    together = tokenizer.encode(["pizza", text, "taxi"])
+    assert together[1].tolist() == alone.tolist()
+    assert together[0].tolist() == tokenizer.encode(["pizza"])[0].tolist()
+
+
+@given(st.lists(st.text(alphabet=st.characters(codec=None), max_size=20), max_size=5))
+def test_any_list_of_texts(texts):
+    tokenizer = PieceTokenizer(tiny.make_tokenizer())
+    found = tokenizer.encode(texts)
+    assert len(found) == len(texts)
+    assert all(((ids >= 0) & (ids < tokenizer.n_pieces)).all() for ids in found)
+
+
+def test_special_pieces_come_from_the_post_processor(tokenizer):
+    assert (tokenizer.starts, tokenizer.ends) == ([0], [2])
+    plain = PieceTokenizer(wordpiece())
+    assert (plain.starts, plain.ends) == ([], [])
+    bert = wordpiece()
+    bert.post_processor = processors.BertProcessing(("[SEP]", 2), ("[CLS]", 1))
+    assert (PieceTokenizer(bert).starts, PieceTokenizer(bert).ends) == ([1], [2])
+    xlnet = wordpiece()
+    xlnet.post_processor = processors.TemplateProcessing(
+        single="$A [SEP] [CLS]", special_tokens=[("[CLS]", 1), ("[SEP]", 2)]
+    )
+    assert (PieceTokenizer(xlnet).starts, PieceTokenizer(xlnet).ends) == ([], [2, 1])
+
+
+def test_a_post_processor_that_does_more_is_refused():
+    tokenizer = wordpiece()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="$A [SEP] $A", special_tokens=[("[SEP]", 2)]
+    )
+    with pytest.raises(ValueError, match=r"post-processor changes the pieces of a text \(\[3, 3\]"):
+        PieceTokenizer(tokenizer)
+
+
+def test_unknown_pieces(tokenizer):
+    assert tokenizer.unknown_id == 3
+    assert tokenizer.unknown_share(tokenizer.encode(["pizza"])[0]) == 0.0
+    assert tokenizer.unknown_share(tokenizer.encode(["ᚠᛇᚻ"])[0]) == 0.5  # "▁" is known
+    assert tokenizer.unknown_share(numpy.zeros(0, dtype="int32")) == 0.0
+    assert PieceTokenizer(wordpiece()).unknown_id == 0
+    bytes_only = Tokenizer(models.BPE({"a": 0}, []))
+    assert PieceTokenizer(bytes_only).unknown_id is None
+    assert PieceTokenizer(bytes_only).unknown_share(numpy.array([0])) == 0.0
+
+
+def test_the_size_counts_added_pieces():
+    library = tiny.make_tokenizer()
+    n_pieces = PieceTokenizer(library).n_pieces
+    library.add_special_tokens(["<more>"])
+    assert PieceTokenizer(library).n_pieces == n_pieces + 1
+
+
+def test_round_trip_through_json(tokenizer, encoder_dir):
+    texts = ["we want pizza", "这里有taxi吗"]
+    wanted = [ids.tolist() for ids in tokenizer.encode(texts)]
+    for other in (
+        PieceTokenizer.from_json(tokenizer.to_json()),
+        PieceTokenizer.from_path(encoder_dir),
+        PieceTokenizer.from_path(str(encoder_dir)),
+    ):
+        assert [ids.tolist() for ids in other.encode(texts)] == wanted
+        assert other.ends == tokenizer.ends
+
+
+def test_files_that_are_no_tokenizer(tmp_path):
+    with pytest.raises(ValueError, match=r"No tokenizer\.json in .*encoder fetch NAME DIRECTORY"):
+        PieceTokenizer.from_path(tmp_path)
+    for content in ("", "{", json.dumps({"model": {"type": "Strange"}}), "[]"):
+        (tmp_path / "tokenizer.json").write_text(content, encoding="utf8")
+        with pytest.raises(ValueError, match=r"tokenizer\.json' is not a tokenizer that the token"):
+            PieceTokenizer.from_path(tmp_path)
+
+
+# -- the cache ------------------------------------------------------------------------------
+
+
+def array(n_bytes, value=0):
+    return numpy.full(n_bytes, value, dtype="uint8")
+
+
+def test_the_oldest_goes_first():
+    cache = ArrayCache(30)
+    for name in "abc":
+        cache.put(name, array(10))
+    assert cache.get("a") is not None  # now "b" is the oldest
+    cache.put("d", array(10))
+    assert cache.get("b") is None and len(cache) == 3 and cache.n_bytes == 30
+    assert all(cache.get(name) is not None for name in "acd")
+
+
+def test_a_new_value_replaces_the_old_one():
+    cache = ArrayCache(30)
+    cache.put("a", array(10, 1))
+    cache.put("a", array(20, 2))
+    assert cache.get("a").tolist() == [2] * 20 and cache.n_bytes == 20 and len(cache) == 1
+
+
+def test_what_is_too_large_is_not_kept():
+    cache = ArrayCache(30)
+    cache.put("a", array(10))
+    cache.put("b", array(31))
+    assert cache.get("a") is not None and cache.get("b") is None
+
+
+def test_clearing():
+    cache = ArrayCache(30)
+    cache.put("a", array(10))
+    cache.clear()
+    assert len(cache) == cache.n_bytes == 0 and cache.get("a") is None
+
+
+@given(st.lists(st.tuples(st.sampled_from("abcdef"), st.integers(0, 40)), max_size=40))
+def test_the_count_of_bytes_is_right_and_within_the_limit(puts):
+    cache = ArrayCache(64)
+    for name, n_bytes in puts:
+        cache.put(name, array(n_bytes))
+    kept = [cache.get(name) for name in "abcdef"]
+    assert cache.n_bytes == sum(value.nbytes for value in kept if value is not None) <= 64
+
+
+def test_hashes_tell_texts_apart():
+    texts = ["", " ", "a", "A", "\ud83d", "\ud83e", "a\0", "我"]
+    hashes = {text_hash(text) for text in texts}
+    assert len(hashes) == len(texts) and all(len(h) == 16 for h in hashes)
+    assert text_hash("a") == text_hash("a")
