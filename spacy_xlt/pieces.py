@@ -84,7 +84,7 @@ class ArrayCache:
     def __init__(self, max_bytes: int):
         self.max_bytes = max_bytes
         self.n_bytes = 0
-        self._entries: "OrderedDict[bytes, numpy.ndarray]" = OrderedDict()
+        self._entries: OrderedDict[bytes, numpy.ndarray] = OrderedDict()
 
     def get(self, text: str) -> Optional[numpy.ndarray]:
         key = text_hash(text)
