@@ -1,6 +1,7 @@
 """`spacy xlt project`: steps of project.yml that no other command does."""
 
 import json
+import tempfile
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict, List, Optional
@@ -225,14 +226,22 @@ def import_data(
     if folder is None:
         settings = AssistSettings(source_lang=source_lang, langs=target_langs, seed=seed)
         return import_assist(out, settings, progress=progress)
-    if dataset == SIB200:
-        langs = None if target_langs is None else [source_lang, *target_langs]
-        import_sib200(folder, out, langs=langs, progress=progress)
-    else:
-        import_corpus(find_sources([folder]), out, progress=progress)
-    return arrange_corpus(
-        out, out, source_lang=source_lang, target_langs=target_langs, seed=seed, progress=progress
-    )
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".import-", dir=out.parent) as work:
+        imported = Path(work) / out.name
+        if dataset == SIB200:
+            langs = None if target_langs is None else [source_lang, *target_langs]
+            import_sib200(folder, imported, langs=langs, progress=progress)
+        else:
+            import_corpus(find_sources([folder]), imported, progress=progress)
+        return arrange_corpus(
+            imported,
+            out,
+            source_lang=source_lang,
+            target_langs=target_langs,
+            seed=seed,
+            progress=progress,
+        )
 
 
 def split_names(text: str) -> Optional[List[str]]:

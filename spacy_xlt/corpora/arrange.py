@@ -37,7 +37,7 @@ def arrange_corpus(
     """
     corpus = read_corpus(path)
     source = standard_language(source_lang)
-    rows = _fill_language(corpus.rows, source, path)
+    rows = _fill_language(corpus.rows, source)
     found = Counter(row.lang for row in rows)
     targets = sorted(set(found) - {source})
     if target_langs is not None:
@@ -137,14 +137,14 @@ def _divide(rows: Sequence[Row], ratios: Mapping[str, float], seed: int) -> List
     return [replace(row, split=name) for row, name in zip(rows, names, strict=True)]
 
 
-def _fill_language(rows: Sequence[Row], source: str, path: Path) -> List[Row]:
+def _fill_language(rows: Sequence[Row], source: str) -> List[Row]:
     """Rows with a language; where none has one, they are in the source language."""
     n_unknown = sum(row.lang == UNKNOWN for row in rows)
     if n_unknown == len(rows):
         return [replace(row, lang=source) for row in rows]
     if n_unknown:
         raise ValueError(
-            f"{n_unknown:,} of the {len(rows):,} documents in '{path}' have no language. Fill the "
+            f"{n_unknown:,} of the {len(rows):,} documents have no language. Fill the "
             f"language column, such as 'lang', in all rows."
         )
     return list(rows)

@@ -177,5 +177,5 @@ def test_bad_languages(corpus):
     with pytest.raises(ValueError, match="No document is in 'zh'. Languages found: en, sw."):
         arrange_corpus(path, path, source_lang="en", target_langs=["zh"])
     path = corpus([*rows("en", 30), *rows("", 10)])
-    with pytest.raises(ValueError, match="10 of the 40 documents in .* have no language"):
+    with pytest.raises(ValueError, match="10 of the 40 documents have no language"):
         arrange_corpus(path, path, source_lang="en")
