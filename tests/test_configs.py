@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import spacy
 import tiny
+from safetensors.torch import load_file
 from spacy.cli.train import train
 from spacy.util import load_config, load_model_from_config
 
@@ -125,6 +126,44 @@ def test_the_last_step_wins_where_scores_do_not_count(paths, tmp_path):
         for name in ("model-best", "model-last")
     )
     assert best == last
+
+
+@pytest.fixture
+def final_weights(paths, tmp_path):
+    """Weights after training two epochs by zero_shot.cfg with overrides."""
+
+    def run(**overrides):
+        overrides = {
+            **overrides_of("zero_shot.cfg", paths),
+            "initialize.after_init.epochs": 2,
+            "initialize.after_init.evaluations": 1,
+            "training.batcher.size": 8,
+            "components.textcat.model.precision": "fp32",
+            **{key.replace("__", "."): value for key, value in overrides.items()},
+        }
+        train(FOLDER / "zero_shot.cfg", tmp_path, overrides=overrides)
+        return load_file(tmp_path / "model-last" / "textcat" / "model" / "model.safetensors")
+
+    return run
+
+
+def largest_difference(a, b):
+    return max(float((a[name] - b[name]).abs().max()) for name in a)
+
+
+def test_a_seed_gives_the_same_run_and_another_another(final_weights):
+    first, again, other = (final_weights(system__seed=seed) for seed in (1, 1, 2))
+    assert largest_difference(first, again) == 0.0
+    assert largest_difference(first, other) > 1e-5
+
+
+def test_accumulating_gradients_gives_the_same_run(final_weights):
+    whole, parts = (
+        final_weights(training__accumulate_gradient=n, training__dropout=0.0) for n in (1, 4)
+    )
+    assert largest_difference(whole, parts) < 1e-5
+    untrained = final_weights(training__optimizer__learn_rate__initial_rate=0.0)
+    assert largest_difference(whole, untrained) > 1e-4
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
 import copy
 import pickle
+import subprocess
+import sys
 import warnings
 
 import numpy
@@ -184,11 +186,10 @@ def test_a_stream_is_read_as_it_is_needed(make_ready):
     assert len(taken) <= 40
 
 
-@pytest.mark.parametrize("n_process", [2])
-def test_several_processes(trained, n_process):
+def test_several_processes(trained):
     texts = [doc.text for doc in tiny.make_docs(["en", "zh"], trained.vocab)] + ["", "🍕"]
     wanted = scores(trained, texts)
-    docs = list(trained.pipe(texts, n_process=n_process, batch_size=8))
+    docs = list(trained.pipe(texts, n_process=2, batch_size=8))
     assert [doc.text for doc in docs] == texts
     found = numpy.array([list(doc.cats.values()) for doc in docs])
     numpy.testing.assert_allclose(found, wanted, atol=1e-4)
@@ -199,6 +200,29 @@ def test_a_worker_that_is_not_forked_gets_it_pickled(trained):
     doc = trained.make_doc("taxi for everybody")
     assert (pipe.predict([doc]) == trained.get_pipe("textcat").predict([doc])).all()
     assert pipe.labels == tuple(tiny.LABELS)
+
+
+SPAWN = """
+import multiprocessing, sys, spacy
+if __name__ == "__main__":
+    multiprocessing.set_start_method(sys.argv[2])
+    nlp = spacy.load(sys.argv[1])
+    texts = ["taxi for everybody", "", "jazz"] * 5
+    docs = list(nlp.pipe(texts, n_process=2, batch_size=4))
+    assert [doc.text for doc in docs] == texts
+    for doc in docs:
+        assert all(abs(doc.cats[x] - p) < 1e-4 for x, p in nlp(doc.text).cats.items())
+    print(len(docs))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["spawn", "forkserver"])
+def test_several_processes_that_are_not_forked(trained_dir, tmp_path, method):
+    (tmp_path / "script.py").write_text(SPAWN)
+    command = [sys.executable, tmp_path / "script.py", trained_dir, method]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert result.stdout.strip() == "15", result.stderr
 
 
 def test_a_failing_batch_goes_to_the_error_handler(make_ready):
