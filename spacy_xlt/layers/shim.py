@@ -291,15 +291,10 @@ class TextCatShim(Shim):
         )
         return pack_into_batches(windows, max_pieces=max_pieces)
 
-    def _embed(
-        self,
-        classifier: TextClassifier,
-        texts: Sequence[str],
-        pieces: Optional[Sequence[numpy.ndarray]] = None,
-    ) -> Tensor:
-        if pieces is None:
-            pieces = self._tokenizer.encode(texts)
-        batches = self._batches(pieces, max_pieces=self.settings.max_predict_pieces)
+    def _embed(self, classifier: TextClassifier, texts: Sequence[str]) -> Tensor:
+        batches = self._batches(
+            self._tokenizer.encode(texts), max_pieces=self.settings.max_predict_pieces
+        )
         return classifier.pool(batches, len(texts), self._dtype, Dropout(0.0))
 
     def _cached_pieces(self, texts: Sequence[str]) -> List[numpy.ndarray]:
