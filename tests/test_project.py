@@ -64,7 +64,7 @@ def test_it_is_valid():
     assert {"all", "zero-shot", "finetune", "few-shot"} <= set(WORKFLOWS)
     for name, command in COMMANDS.items():
         assert name == name.lower() and "_" not in name
-        assert len(command["help"]) > 20 and len(command["script"]) == 1
+        assert len(command["help"]) > 20 and command["script"]
 
 
 def test_every_command_is_used_and_every_step_is_a_command():
@@ -103,7 +103,7 @@ def test_what_a_script_reads_and_writes_is_declared():
                 assert any(is_below(word, d) or is_below(d, word) for d in declared), (name, word)
 
 
-@pytest.mark.parametrize("name, words", list(scripts()), ids=list(COMMANDS))
+@pytest.mark.parametrize("name, words", list(scripts()), ids=lambda value: str(value)[:40])
 def test_a_script_is_a_command_of_ours_with_options_that_it_has(name, words):
     command, rest = get_command(xlt_cli), list(words)
     while hasattr(command, "commands"):
@@ -133,9 +133,9 @@ def test_the_gpu_reaches_every_step_that_can_use_it():
         srsly.read_yaml(CHECKOUT / "project.yml"), {"vars.gpu_id": 0}
     )
     for command in filled["commands"]:
-        words = shlex.split(command["script"][0])
-        if command["name"] in with_option:
-            assert words[words.index("--gpu-id") + 1] == "0"
+        for words in map(shlex.split, command["script"]):
+            if "--gpu-id" in words:
+                assert words[words.index("--gpu-id") + 1] == "0"
 
 
 def test_every_variable_is_used():
@@ -162,7 +162,7 @@ def test_a_zero_shot_run_sees_no_target_labels():
 
 def test_the_second_stage_sees_target_documents_only():
     (words,) = [words for name, words in scripts() if name == "train-finetuned"]
-    assert words[words.index("--paths.train") + 1] == "corpus/shots/pool"
+    assert is_below(words[words.index("--paths.train") + 1], "corpus/shots")
     assert "--paths.source" not in words
 
 
@@ -231,7 +231,7 @@ def finished(project, run):
 
 def test_everything_runs(finished):
     root, ran, output = finished
-    assert len(ran) == len(WORKFLOWS["all"])
+    assert len(ran) == sum(len(COMMANDS[name]["script"]) for name in WORKFLOWS["all"])
     for name in WORKFLOWS["all"]:
         for path in outputs(COMMANDS[name]):
             assert (root / path.replace("xlt_textcat", "smoke")).exists(), (name, path)
