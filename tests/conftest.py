@@ -9,8 +9,13 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 import pytest
 import spacy
 import tiny
+from hypothesis import settings
 from spacy.vocab import Vocab
 from thinc.api import Adam, fix_random_seed
+
+# The same examples at every run, and no failure because the machine is busy.
+settings.register_profile("repeatable", derandomize=True, deadline=None)
+settings.load_profile("repeatable")
 
 
 def pytest_addoption(parser):

@@ -1,6 +1,7 @@
 """The component in a pipeline: creation, prediction, training. Labels have a file of their own."""
 
 import copy
+import os
 import pickle
 import subprocess
 import sys
@@ -202,26 +203,30 @@ def test_a_worker_that_is_not_forked_gets_it_pickled(trained):
     assert pipe.labels == tuple(tiny.LABELS)
 
 
-SPAWN = """
+WORKERS = """
 import multiprocessing, sys, spacy
 if __name__ == "__main__":
     multiprocessing.set_start_method(sys.argv[2])
     nlp = spacy.load(sys.argv[1])
     texts = ["taxi for everybody", "", "jazz"] * 5
+    alone = [doc.cats for doc in nlp.pipe(texts)]  # also starts the libraries' threads
     docs = list(nlp.pipe(texts, n_process=2, batch_size=4))
     assert [doc.text for doc in docs] == texts
-    for doc in docs:
-        assert all(abs(doc.cats[x] - p) < 1e-4 for x, p in nlp(doc.text).cats.items())
+    for doc, cats in zip(docs, alone):
+        assert all(abs(doc.cats[label] - p) < 1e-4 for label, p in cats.items())
     print(len(docs))
 """
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("method", ["spawn", "forkserver"])
-def test_several_processes_that_are_not_forked(trained_dir, tmp_path, method):
-    (tmp_path / "script.py").write_text(SPAWN)
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+def test_several_processes_however_they_start(trained_dir, tmp_path, method):
+    """With as many threads as the libraries like."""
+    threads = ("OMP_NUM_THREADS", "TOKENIZERS_PARALLELISM")
+    env = {name: value for name, value in os.environ.items() if name not in threads}
+    (tmp_path / "script.py").write_text(WORKERS)
     command = [sys.executable, tmp_path / "script.py", trained_dir, method]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    result = subprocess.run(command, capture_output=True, text=True, timeout=120, env=env)
     assert result.stdout.strip() == "15", result.stderr
 
 
@@ -260,6 +265,11 @@ def test_vectors(make_ready):
     docs = [nlp.make_doc(text) for text in ("pizza", "", "taxi")]
     vectors = nlp.get_pipe("textcat").embed(docs)
     assert vectors.shape == (3, tiny.WIDTH) and (vectors[1] == 0.0).all()
+
+
+def test_what_is_known_of_its_encoder(make_nlp, make_ready):
+    assert make_ready().get_pipe("textcat").encoder_record["name"] == "tiny-bert"
+    assert make_nlp().get_pipe("textcat").encoder_record == {}
 
 
 # -- training -------------------------------------------------------------------------------
@@ -629,38 +639,43 @@ def test_sourced_into_another_pipeline(trained, trained_dir):
     )
 
 
-def test_frozen_in_training_and_annotating(make_ready):
-    """`training.frozen_components` excludes it from updates; annotating sets the prediction."""
+def test_frozen_in_training(make_ready):
+    """As `training.frozen_components` excludes it."""
     nlp = make_ready()
-    nlp.add_pipe("sentencizer")
     before = weights(nlp)
     losses = {}
-    examples = tiny.make_examples(nlp)[:3]
-    nlp.update(examples, exclude=["textcat"], annotates=["textcat"], sgd=Adam(1e-4), losses=losses)
+    nlp.update(tiny.make_examples(nlp), exclude=["textcat"], sgd=Adam(1e-4), losses=losses)
     assert losses == {}
     for name, tensor in weights(nlp).items():
         assert torch.equal(tensor, before[name])
-    seen = []
-    nlp = make_ready()
 
-    @spacy.Language.component("sees_cats")
-    def sees_cats(doc):
+
+class Onlooker:
+    """Remembers the predicted labels that it sees in training."""
+
+    def __init__(self):
+        self.seen = []
+
+    def __call__(self, doc):
         return doc
 
-    class Sees:
-        name = "sees"
+    def update(self, examples, *, drop=0.0, sgd=None, losses=None):
+        self.seen += [set(eg.predicted.cats) for eg in examples]
+        return losses
 
-        def __call__(self, doc):
-            return doc
 
-        def update(self, examples, *, drop, sgd, losses):
-            seen.extend(dict(eg.predicted.cats) for eg in examples)
-            return losses
+@spacy.Language.factory("xlt_test_onlooker")
+def make_onlooker(nlp, name):
+    return Onlooker()
 
-    nlp.add_pipe("sees_cats")
-    nlp._components[-1] = ("sees_cats", Sees())
-    nlp.update(examples, annotates=["textcat"], sgd=Adam(1e-4), losses={})
-    assert [set(cats) for cats in seen] == [set(tiny.LABELS)] * 3
+
+@pytest.mark.parametrize("annotates", [True, False])
+def test_annotating_in_training(make_ready, annotates):
+    nlp = make_ready()
+    onlooker = nlp.add_pipe("xlt_test_onlooker")
+    examples = tiny.make_examples(nlp)[:3]
+    nlp.update(examples, annotates=["textcat"] if annotates else [], sgd=Adam(1e-4))
+    assert onlooker.seen == [set(tiny.LABELS) if annotates else set()] * 3
 
 
 def test_a_deep_copy_is_another_component(make_ready):

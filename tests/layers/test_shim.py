@@ -9,8 +9,9 @@ import tiny
 import torch
 from thinc.api import SGD, Adam, fix_random_seed
 
+from spacy_xlt.architectures import build_encoder_v1
 from spacy_xlt.encoder_files import MODEL_TYPES
-from spacy_xlt.layers.shim import CACHE_BYTES
+from spacy_xlt.layers.shim import CACHE_BYTES, ClassifierSettings, TextCatShim
 
 TEXTS = ["we want pizza today", "", "这里有taxi吗", "jazz " * 100, "a\0b", "🍕🚕", "\ud83d", " "]
 GOLD = torch.tensor([[1.0, -1.0, 0.0]])
@@ -54,14 +55,11 @@ def test_no_encoder_is_set(make_shim):
 
 def test_a_tokenizer_of_another_encoder(tmp_path):
     path = tiny.make_encoder(tmp_path / "small", "bert", vocab_size=50)
-    with pytest.raises(ValueError, match=r"has 112 pieces, but the encoder has vectors for 50\. Th"):
+    with pytest.raises(ValueError, match=r"112 pieces, but the encoder has vectors for 50\. They"):
         load(path)
 
 
 def load(path):
-    from spacy_xlt.architectures import build_encoder_v1
-    from spacy_xlt.layers.shim import ClassifierSettings, TextCatShim
-
     TextCatShim(ClassifierSettings(), build_encoder_v1(path=str(path))).load_encoder(2)
 
 
