@@ -15,6 +15,9 @@ from ._app import Arg, Opt, command, group, msg
 if TYPE_CHECKING:
     from ..corpora.checks import CorpusReport
 
+# Languages for which a draw says which labels fall short; of more, only the number is told.
+MAX_WARNINGS = 3
+
 data_cli = group("data", help="Labelled texts: import, split, check, sample")
 WIDTH = 100
 ASSIST = "assist"
@@ -248,8 +251,10 @@ def data_sample_cli(
             progress=progress,
         )
     print_record(record)
-    for warning in caught:
+    for warning in caught[:MAX_WARNINGS]:
         msg.warn(str(warning.message))
+    if len(caught) > MAX_WARNINGS:
+        msg.warn(f"The same goes for some labels of {len(caught) - MAX_WARNINGS} more languages.")
     msg.good(f"The corpus is in {out}")
 
 
