@@ -74,7 +74,7 @@ def test_overrides_may_add_what_functions_take():
     "override, message",
     [
         ("paths.trian", "no setting 'paths.trian' to override. Did you mean 'paths.train'?"),
-        ("system.seeds", "Settings there: paths.train, paths.dev, paths.encoder, system.gpu_al"),
+        ("system.seeds", "Settings there: paths.train, paths.dev, paths.encoder, "),
         ("pths.x", "no setting 'pths.x' to override. "),
         ("training.dropot", "unknown key 'dropot'. Did you mean 'dropout'? Known there: "),
         ("nlp.langs", "[nlp] has an unknown key 'langs'. Did you mean 'lang'?"),
