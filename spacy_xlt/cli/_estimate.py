@@ -4,7 +4,7 @@ import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import List, Optional
+from typing import Optional, Tuple
 
 # Share of the measured speed of matrix products that training and prediction reach, by precision:
 # what is left is attention, activations, copies and Python.
@@ -71,15 +71,16 @@ class Speed:
 
 
 def estimate_workload(
-    dataset: str, own: Optional[Path], target_langs: Optional[List[str]]
+    dataset: str, *, own: Optional[Path] = None, n_targets: Optional[int] = None
 ) -> Workload:
-    """Sizes of a data set; of a user's own file, guessed from its lines."""
+    """Sizes of a data set with all or some of its target languages, or of a user's own file,
+    guessed from its lines."""
     if own is not None:
         n_rows, n_bytes = _count_lines(own)
         n_pieces = min(256, 2 + n_bytes // max(1, n_rows) // 5)
         return Workload(int(0.8 * n_rows), n_rows // 2, n_rows // 2, n_rows // 2, n_pieces)
     known = WORKLOADS[dataset]
-    share = 1.0 if target_langs is None else len(target_langs) / N_TARGETS[dataset]
+    share = 1.0 if n_targets is None else n_targets / N_TARGETS[dataset]
     return Workload(
         known.n_train,
         int(known.n_pool * share),
@@ -184,7 +185,7 @@ def describe_seconds(seconds: float) -> str:
     return f"{minutes / 60:.1f} hours"
 
 
-def _count_lines(path: Path) -> "tuple[int, int]":
+def _count_lines(path: Path) -> Tuple[int, int]:
     """Lines and bytes of a file, or of all files in a directory."""
     files = [p for p in path.rglob("*") if p.is_file()] if path.is_dir() else [path]
     n_lines = n_bytes = 0
@@ -197,4 +198,5 @@ def _count_lines(path: Path) -> "tuple[int, int]":
 
 
 def folder_size(folder: Path) -> int:
+    """Bytes of all files in a directory; 0 if there is none."""
     return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())

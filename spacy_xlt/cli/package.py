@@ -11,7 +11,7 @@ import zipfile
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Optional
+from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 from ..files import write_text
 from ._app import Arg, Opt, command, msg, xlt_cli
@@ -169,23 +169,22 @@ def package(
     out.mkdir(parents=True, exist_ok=True)
     # A copy, two more while it is packed, and the wheel.
     check_disk_space(out, 4 * folder_size(pipeline))
-    with (
-        staged_results(out / versioned) as staging,
-        tempfile.TemporaryDirectory(prefix=".package-", dir=out) as work,
-    ):
-        meta_path = Path(work) / "meta.json"
+    with staged_results(out / versioned) as staging:
+        work = staging.with_name("work")  # goes with the staging directory
+        work.mkdir()
+        meta_path = work / "meta.json"
         srsly.write_json(meta_path, meta)
         try:
             make_package(
                 pipeline.resolve(),
-                Path(work),
+                work,
                 meta_path=meta_path,
                 create_sdist=False,
                 require_parent=True,
             )
         except SystemExit as e:
             raise ValueError(f"spaCy cannot package '{pipeline}': its meta.json is invalid.") from e
-        source = Path(work) / versioned
+        source = work / versioned
         if card is not None:
             for readme in (source, source / full_name / versioned):
                 (readme / "README.md").write_text(card, encoding="utf8")
@@ -380,7 +379,7 @@ def predict_apart(pipeline: str, paths: List[str]) -> List[Dict[str, float]]:
         return json.loads(answer.read_text(encoding="utf8"))
 
 
-def best_label(cats: Mapping[str, float]) -> "tuple[str, float]":
+def best_label(cats: Mapping[str, float]) -> Tuple[str, float]:
     """The label with the highest score, and the score."""
     label = max(cats, key=lambda label: cats[label])
     return label, cats[label]

@@ -45,8 +45,11 @@ def project_plan_cli(
     from ._estimate import estimate_needs, estimate_workload, folder_size, measure_speed
 
     records = describe_inputs(dataset, data, encoder)
-    own = Path(data) if data and dataset != SIB200 else None
-    workload = estimate_workload(dataset, own, split_names(target_langs))
+    workload = estimate_workload(
+        dataset,
+        own=Path(data) if data and dataset != SIB200 else None,
+        n_targets=count_targets(dataset, data, target_langs),
+    )
     n_shots = min(workload.n_pool, shots * workload.n_groups)
     speed = measure_speed(use_gpu(gpu_id))
     needs = estimate_needs(workload, encoder, speed, n_finetune=n_shots * epochs)
@@ -203,6 +206,17 @@ def find_data(dataset: str, data: str) -> Optional[Path]:
     return path
 
 
+def count_targets(dataset: str, data: str, target_langs: str) -> Optional[int]:
+    """How many target languages there will be; None for all that the data set has."""
+    langs = split_names(target_langs)
+    if langs is not None:
+        return len(langs)
+    folder = find_data(dataset, data)
+    if dataset != SIB200 or folder is None:
+        return None
+    return max(0, sum(path.is_dir() for path in folder.iterdir()) - 1)
+
+
 def import_data(
     out: Path,
     *,
@@ -226,8 +240,7 @@ def import_data(
     if folder is None:
         settings = AssistSettings(source_lang=source_lang, langs=target_langs, seed=seed)
         return import_assist(out, settings, progress=progress)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".import-", dir=out.parent) as work:
+    with tempfile.TemporaryDirectory() as work:
         imported = Path(work) / out.name
         if dataset == SIB200:
             langs = None if target_langs is None else [source_lang, *target_langs]

@@ -9,7 +9,7 @@ from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Callable, Iterator, List, Mapping, Optional
+from typing import IO, TYPE_CHECKING, Any, Callable, Iterator, List, Mapping, Optional, Tuple
 
 import typer
 
@@ -199,6 +199,7 @@ def plan_training(config: "Config", *, gpu_id: int = -1) -> TrainingPlan:
     """
     from ..compat import use_gpu
     from ..components.starting import read_started
+    from ._estimate import folder_size
 
     device = use_gpu(gpu_id)
     settings = config.get("initialize", {}).get("components", {})
@@ -214,7 +215,7 @@ def plan_training(config: "Config", *, gpu_id: int = -1) -> TrainingPlan:
     }
     for directory in encoders.values():
         check_encoder(directory)
-    sizes = [*map(_size, encoders.values()), *(_size(s.weights_path) for s in starts.values())]
+    weights_of = [*encoders.values(), *(started.weights_path for started in starts.values())]
     training = config["training"]
     weights = training.get("score_weights") or {}
     train, source = _read_training_corpus(config)
@@ -226,7 +227,7 @@ def plan_training(config: "Config", *, gpu_id: int = -1) -> TrainingPlan:
         source=source,
         dev=read_facts(config, training.get("dev_corpus", "corpora.dev")),
         chooses=bool(training.get("patience")) or any(weights.values()),
-        n_bytes=N_COPIES * sum(sizes),
+        n_bytes=N_COPIES * sum(map(folder_size, weights_of)),
     )
 
 
@@ -311,6 +312,8 @@ def read_facts(config: "Config", dotted_name: str) -> CorpusFacts:
 
 def show_plan(plan: TrainingPlan) -> None:
     """Print what a run is going to do."""
+    import torch
+
     from ..encoder_files import read_encoder_record
     from ..files import format_size
 
@@ -330,6 +333,8 @@ def show_plan(plan: TrainingPlan) -> None:
             rows.append((title, describe_facts(facts)))
     rows += [("Device", plan.device), ("Disk, while training", format_size(plan.n_bytes))]
     msg.table(rows, max_col=70)
+    if plan.device == "cpu" and torch.cuda.is_available():
+        msg.info("To train on the GPU, add: --gpu-id 0")
 
 
 def describe_facts(facts: CorpusFacts) -> str:
@@ -367,14 +372,13 @@ class _Output:
 
 @contextmanager
 def _warnings_as_messages() -> Iterator[None]:
-    """Show this package's warnings as messages; those of others as they are."""
-    package = Path(__file__).parents[1]
+    """Show warnings to users as messages; those to programmers as they are."""
 
-    def show(message: Any, category: Any, filename: str, *args: Any, **kwargs: Any) -> None:
-        if package in Path(filename).parents or category is UserWarning:
+    def show(message: Any, category: Any, *args: Any, **kwargs: Any) -> None:
+        if category is UserWarning:
             msg.warn(str(message))
         else:
-            show_others(message, category, filename, *args, **kwargs)
+            show_others(message, category, *args, **kwargs)
 
     with warnings.catch_warnings():
         show_others = warnings.showwarning
@@ -382,7 +386,7 @@ def _warnings_as_messages() -> Iterator[None]:
         yield
 
 
-def _read_training_corpus(config: "Config") -> "tuple[CorpusFacts, CorpusFacts]":
+def _read_training_corpus(config: "Config") -> Tuple[CorpusFacts, CorpusFacts]:
     """The training corpus, and apart from it what `source_path` adds."""
     training = config["training"]
     dotted_name = training.get("train_corpus", "corpora.train")
@@ -410,10 +414,6 @@ def _find_encoder(block: Any) -> Optional[str]:
     if architecture.startswith(TRANSFORMER) and Path(str(block.get("name"))).is_dir():
         return block["name"]
     return next((path for value in block.values() if (path := _find_encoder(value))), None)
-
-
-def _size(directory: Path) -> int:
-    return sum(file.stat().st_size for file in directory.rglob("*") if file.is_file())
 
 
 def _existing(path: Path) -> Path:

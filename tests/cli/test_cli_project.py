@@ -23,7 +23,7 @@ from spacy_xlt.cli._estimate import (
     measure_speed,
     total_memory,
 )
-from spacy_xlt.cli.project import describe_inputs, import_data, split_names
+from spacy_xlt.cli.project import count_targets, describe_inputs, import_data, split_names
 from spacy_xlt.corpora.layout import read_corpus
 
 SMALL = "multilingual-e5-small"
@@ -178,15 +178,15 @@ def test_estimates_grow_with_the_work_and_shrink_with_the_machine():
 
 
 def test_work_of_target_languages_and_own_files(own_file, here):
-    all_langs = estimate_workload("assist", None, None)
+    all_langs = estimate_workload("assist")
     assert all_langs == WORKLOADS["assist"]
-    two = estimate_workload("assist", None, ["de", "sw"])
+    two = estimate_workload("assist", n_targets=2)
     assert (two.n_train, two.n_groups) == (1_832, 62)
     assert two.n_test == int(all_langs.n_test * 2 / 48)
     (here / "folder").mkdir()
     (here / "folder" / "a.tsv").write_text("text\n" + 10 * ("x" * 99 + "\n"))
     (here / "folder" / "b.tsv").write_text(9 * ("x" * 99 + "\n"))
-    own = estimate_workload("assist", here / "folder", None)
+    own = estimate_workload("assist", own=here / "folder")
     assert own == Workload(16, 10, 10, 10, 21)
 
 
@@ -275,6 +275,8 @@ def test_import_of_sib200(sib200, here):
     assert code == 0
     record = import_data(here / "c", dataset="sib200", data=str(moved), target_langs=["sw"])
     assert record["arranged"]["target_langs"] == ["sw"]
+    assert [count_targets("sib200", str(moved), langs) for langs in ("", "sw,de")] == [1, 2]
+    assert count_targets("assist", "", "") is None
     inputs = describe_inputs("sib200", str(moved), SMALL)["data"]
     assert inputs["dataset"] == "sib200" and len(inputs["files"]) == 6
 

@@ -18,7 +18,13 @@ from typer.testing import CliRunner
 
 from spacy_xlt import compat, files
 from spacy_xlt.cli import xlt_cli
-from spacy_xlt.cli.train import CorpusFacts, TrainingPlan, check_languages, describe_facts
+from spacy_xlt.cli.train import (
+    CorpusFacts,
+    TrainingPlan,
+    check_languages,
+    describe_facts,
+    show_plan,
+)
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 
@@ -420,6 +426,13 @@ def test_an_encoder_shared_through_spacy_transformers(arguments, encoder_dir, tm
     assert code == 0, output
     assert "Encoder of transformer tiny-bert in" in output
     assert set(spacy.load(tmp_path / "out" / "model-best")("pizza").cats) == set(tiny.LABELS)
+
+
+def test_a_gpu_that_is_not_used_is_told(monkeypatch, capsys):
+    for is_there in (True, False):
+        monkeypatch.setattr("torch.cuda.is_available", lambda is_there=is_there: is_there)
+        show_plan(plan([("en", "a")], [("en", "a")]))
+        assert ("add: --gpu-id 0" in capsys.readouterr().out) == is_there
 
 
 @pytest.mark.gpu
