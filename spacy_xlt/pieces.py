@@ -1,5 +1,6 @@
 """Text to word-piece ids, without spaCy's tokenisation and without torch."""
 
+import functools
 import hashlib
 from collections import OrderedDict
 from pathlib import Path
@@ -27,7 +28,9 @@ class PieceTokenizer:
 
     @classmethod
     def from_path(cls, path: Path) -> "PieceTokenizer":
-        """Read an encoder directory's `tokenizer.json`.
+        """Read an encoder directory's `tokenizer.json`, once per process.
+
+        A large vocabulary takes a second and 300 MB, and reader, batchers and component need it.
 
         RAISES (ValueError): If the file is missing or is not a tokenizer.
         """
@@ -38,7 +41,8 @@ class PieceTokenizer:
                 f"{TOKENIZER_FILE} and *.safetensors; get one with: "
                 f"python -m spacy xlt encoder fetch NAME DIRECTORY"
             )
-        return cls.from_json(file_path.read_text(encoding="utf8"), source=str(file_path))
+        stat = file_path.stat()
+        return _read_tokenizer(str(file_path.resolve()), stat.st_mtime_ns, stat.st_size)
 
     @classmethod
     def from_json(cls, text: str, *, source: str = "the given JSON") -> "PieceTokenizer":
@@ -115,6 +119,12 @@ class ArrayCache:
 def text_hash(text: str) -> bytes:
     """16 bytes that stand for a text in caches and duplicate checks."""
     return hashlib.blake2b(text.encode("utf8", "surrogatepass"), digest_size=16).digest()
+
+
+@functools.lru_cache(maxsize=4)
+def _read_tokenizer(path: str, mtime_ns: int, n_bytes: int) -> PieceTokenizer:
+    """Read a file; its time and size make a changed file another key."""
+    return PieceTokenizer.from_json(Path(path).read_text(encoding="utf8"), source=path)
 
 
 def _special_pieces(tokenizer: Tokenizer) -> Tuple[List[int], List[int]]:
