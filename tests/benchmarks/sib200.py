@@ -124,8 +124,8 @@ def summarise(results: Dict[str, Dict[str, Any]]) -> List[str]:
     if by_recipe:
         lines += [
             "",
-            "Gains are against zero-shot from the same half of the English labels; target labels come",
-            "from the other half, so no sentence is seen in two languages.",
+            "Gains are against zero-shot from the same half of the English labels; target labels",
+            "come from the other half, so no sentence is seen in two languages.",
             "",
             "| recipe | target labels per class | runs | mean gain in points | by language |",
             "|---|---|---|---|---|",
