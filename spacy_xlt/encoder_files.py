@@ -71,12 +71,7 @@ def read_encoder_config(path: Path) -> Dict[str, Any]:
             f"'{path}' is not an encoder directory: it has no {CONFIG_FILE} (found: {found}). "
             f"An encoder directory holds {CONFIG_FILE}, tokenizer.json and *.safetensors."
         )
-    try:
-        config = json.loads(file_path.read_text(encoding="utf8"))
-    except ValueError as e:
-        raise ValueError(f"'{file_path}' is not valid JSON: {e}") from e
-    if not isinstance(config, dict):
-        raise ValueError(f"'{file_path}' holds {type(config).__name__}, expected an object.")
+    config = _read_object(file_path)
     check_encoder_config(config, source=str(file_path))
     return config
 
@@ -109,10 +104,15 @@ def read_encoder_record(path: Path) -> EncoderRecord:
     file_path = Path(path) / RECORD_FILE
     if not file_path.is_file():
         return {}
+    return cast(EncoderRecord, _read_object(file_path))
+
+
+def _read_object(path: Path) -> Dict[str, Any]:
+    """Read a file that holds one JSON object."""
     try:
-        record = json.loads(file_path.read_text(encoding="utf8"))
+        content = json.loads(path.read_text(encoding="utf8"))
     except ValueError as e:
-        raise ValueError(f"'{file_path}' is not valid JSON: {e}") from e
-    if not isinstance(record, dict):
-        raise ValueError(f"'{file_path}' holds {type(record).__name__}, expected an object.")
-    return cast(EncoderRecord, record)
+        raise ValueError(f"'{path}' is not valid JSON: {e}") from e
+    if not isinstance(content, dict):
+        raise ValueError(f"'{path}' holds {type(content).__name__}, expected an object.")
+    return content
