@@ -232,6 +232,10 @@ class TextCatShim(Shim):
         with torch.inference_mode():
             return self._cached_features(texts).cpu().numpy()
 
+    def encode(self, texts: Sequence[str]) -> List[numpy.ndarray]:
+        """Piece ids of texts, without special pieces."""
+        return self._tokenizer.encode(texts)
+
     @property
     def pooling(self) -> Pooling:
         assert self.reading is not None
