@@ -12,6 +12,12 @@ from torch import Tensor
 from ..compat import default_device
 from ..types import Precision
 
+# torch keeps the compiled kernels of the last 1,024 shapes of matrix products, twice over, and
+# texts make ever new shapes: 20 MB per training step, up to 2 GB. A step needs about 40. Read
+# from the environment at the first product, so that what a user has set counts.
+for _cache in ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY"):
+    os.environ.setdefault(_cache, "64")
+
 
 def resolve_device(device: str) -> torch.device:
     """The device that a setting means.
