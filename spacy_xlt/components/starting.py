@@ -30,6 +30,10 @@ class Started:
         return list(self.cfg.get("train_langs", []))
 
     @property
+    def tuned_langs(self) -> List[str]:
+        return list(self.cfg.get("tuned_langs", []))
+
+    @property
     def weights_path(self) -> Path:
         return self.path / "model"
 

@@ -186,6 +186,7 @@ class XltTextCat(TrainablePipe):
             "threshold": threshold,
             "positive_label": None,
             "train_langs": [],
+            "tuned_langs": [],
         }
 
     @property
@@ -364,7 +365,8 @@ class XltTextCat(TrainablePipe):
             sorted, if not given.
         positive_label (Optional[str]): The label that counts as positive where there are two.
         train_langs (Optional[List[str]]): Source languages, against which scores are compared;
-            by default those of the pipeline started from, or of the examples.
+            by default those of the pipeline started from, or of the examples. Other languages
+            of the examples are recorded as tuned to.
         start_from (Optional[Union[str, Path]]): A trained pipeline to take the encoder and the
             head's rows of shared labels from; labels it lacks start at zero.
         new_head (bool): Take only the encoder from `start_from`, and fit the head anew.
@@ -382,6 +384,9 @@ class XltTextCat(TrainablePipe):
             self.vocab.strings.add(label)
         self.cfg["positive_label"] = self._check_positive_label(positive_label)
         self.cfg["train_langs"] = self._choose_langs(examples, train_langs, started)
+        tuned = {get_doc_language(eg.reference) for eg in examples}
+        tuned.update([] if started is None else started.tuned_langs)
+        self.cfg["tuned_langs"] = sorted(tuned - {"", *self.cfg["train_langs"]})
         if started is not None:
             self._shim.from_disk(started.weights_path)
         elif self._shim.reading is not None:

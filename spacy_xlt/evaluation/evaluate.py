@@ -118,6 +118,7 @@ def evaluate_pipeline(
         "exclusive": task.exclusive,
         "threshold": task.threshold,
         "source_langs": task.source_langs,
+        "tuned_langs": task.tuned_langs,
         "n_unlabelled": n_unlabelled,
         "seconds": seconds,
         "overall": measure_group(outcomes, task),

@@ -70,7 +70,7 @@ class Run(TypedDict):
     """
 
     name: str
-    source_langs: List[str]
+    trained_langs: List[str]
     n: int
     accuracy: Optional[float]
     docs_per_second: float
@@ -164,8 +164,8 @@ def make_report(evaluations: Sequence[Evaluation], *, title: Optional[str] = Non
             "do not compare. Make a report of each kind."
         )
     names = _unique([evaluation["name"] for evaluation in evaluations])
-    trained = [evaluation["source_langs"] for evaluation in evaluations]
-    source_langs = trained[0]
+    trained = [[*one["source_langs"], *one["tuned_langs"]] for one in evaluations]
+    source_langs = evaluations[0]["source_langs"]
     evaluations = [
         _with_source({**evaluation, "name": name}, source_langs)
         for evaluation, name in zip(evaluations, names, strict=True)
@@ -268,7 +268,7 @@ def _summarize(
         runs.append(
             {
                 "name": evaluation["name"],
-                "source_langs": trained_langs,
+                "trained_langs": trained_langs,
                 "n": evaluation["overall"]["n"],
                 "accuracy": evaluation["overall"]["accuracy"],
                 "docs_per_second": docs_per_second(evaluation),

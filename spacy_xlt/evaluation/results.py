@@ -120,6 +120,7 @@ class Evaluation(TypedDict):
     exclusive (bool): Whether exactly one of them applies to a document.
     threshold (Optional[float]): Score from which a label is given, if they are not exclusive.
     source_langs (List[str]): Languages of the training labels.
+    tuned_langs (List[str]): Target languages of which a later stage saw labels.
     n_unlabelled (int): Documents left out because their gold has none of the labels.
     seconds (float): Time for predicting.
     overall (GroupResult): All documents together.
@@ -135,6 +136,7 @@ class Evaluation(TypedDict):
     exclusive: bool
     threshold: Optional[float]
     source_langs: List[str]
+    tuned_langs: List[str]
     n_unlabelled: Count
     seconds: float
     overall: GroupResult

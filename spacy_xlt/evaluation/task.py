@@ -34,6 +34,7 @@ class Task:
     exclusive: bool
     threshold: Optional[float]
     source_langs: List[str]
+    tuned_langs: List[str]
 
     def choose(self, scores: Mapping[str, float]) -> Union[str, List[str]]:
         """The label with the highest score, or all from the threshold up if not exclusive."""
@@ -81,6 +82,7 @@ def find_task(
         exclusive=exclusive,
         threshold=None if exclusive else cfg.get("threshold"),
         source_langs=sorted({standard_language(lang) for lang in sources}),
+        tuned_langs=sorted({standard_language(lang) for lang in cfg.get("tuned_langs") or []}),
     )
 
 

@@ -63,6 +63,7 @@ def test_the_files(trained_dir):
         "threshold": 0.0,
         "positive_label": None,
         "train_langs": ["en"],
+        "tuned_langs": [],
     }
 
 

@@ -11,13 +11,14 @@ from spacy.util import minibatch
 
 
 class StandIn(Pipe):
-    def __init__(self, name, labels, train_langs, exclusive, threshold, scorer):
+    def __init__(self, name, labels, train_langs, tuned_langs, exclusive, threshold, scorer):
         self.name, self.scorer = name, scorer
         self.cfg = {
             "labels": labels,
             "threshold": threshold,
             "positive_label": None,
             "train_langs": train_langs,
+            "tuned_langs": tuned_langs,
             "exclusive": exclusive,
         }
 
@@ -54,6 +55,7 @@ class StandIn(Pipe):
 CONFIG = {
     "labels": ["A", "B"],
     "train_langs": ["en"],
+    "tuned_langs": [],
     "threshold": 0.5,
     "scorer": {"@scorers": "spacy_xlt.textcat_by_language.v1"},
 }
@@ -61,13 +63,25 @@ CONFIG = {
 
 @Language.factory("standin_textcat", assigns=["doc.cats"], default_config=CONFIG)
 def make_standin(
-    nlp, name, labels: List[str], train_langs: List[str], threshold: Optional[float], scorer
+    nlp,
+    name,
+    labels: List[str],
+    train_langs: List[str],
+    tuned_langs: List[str],
+    threshold: Optional[float],
+    scorer,
 ):
-    return StandIn(name, labels, train_langs, True, threshold, scorer)
+    return StandIn(name, labels, train_langs, tuned_langs, True, threshold, scorer)
 
 
 @Language.factory("standin_textcat_multilabel", assigns=["doc.cats"], default_config=CONFIG)
 def make_standin_multilabel(
-    nlp, name, labels: List[str], train_langs: List[str], threshold: Optional[float], scorer
+    nlp,
+    name,
+    labels: List[str],
+    train_langs: List[str],
+    tuned_langs: List[str],
+    threshold: Optional[float],
+    scorer,
 ):
-    return StandIn(name, labels, train_langs, False, threshold, scorer)
+    return StandIn(name, labels, train_langs, tuned_langs, False, threshold, scorer)

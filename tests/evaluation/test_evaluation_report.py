@@ -58,7 +58,7 @@ def tuned_rows(many_rows):
 def two_runs(evaluate, many_rows, tuned_rows):
     return [
         evaluate(many_rows, name="zero-shot"),
-        evaluate(tuned_rows, name="fine-tuned", config={"train_langs": ["en", "th"]}),
+        evaluate(tuned_rows, name="fine-tuned", config={"tuned_langs": ["th"]}),
     ]
 
 
@@ -87,7 +87,7 @@ def test_two_runs_compare_on_the_same_roles(two_runs):
     assert before["transfer"]["target_accuracy"] == pytest.approx(1.3 / 3)
     assert after["transfer"]["target_accuracy"] == pytest.approx(1.8 / 3)
     assert after["gain"] == pytest.approx(0.5 / 3)
-    assert after["source_langs"] == ["en", "th"]
+    assert after["trained_langs"] == ["en", "th"]
     thai = next(row for row in report["languages"] if row["lang"] == "th")
     assert thai["role"] == "target"
     assert [cell["trained"] for cell in thai["cells"]] == [False, True]

@@ -37,6 +37,13 @@ def test_all_that_is_known_is_on_it(evaluate, many_rows):
         assert text in card, text
 
 
+def test_languages_with_target_labels_are_named(evaluate, many_rows):
+    card = make_model_card(evaluate(many_rows, config={"tuned_langs": ["sw", "th"]}))
+    assert "trained on labels in English, then with target labels in Swahili, Thai and" in card
+    assert "| Thai | th | target, with labels, not" in card
+    assert "| German | de | target |" in card
+
+
 def test_what_is_not_known_is_said(evaluate):
     card = make_model_card(evaluate([("de", "A", "A")], config={"train_langs": []}))
     assert card.count("Not recorded.") == 2
