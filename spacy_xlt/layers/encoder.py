@@ -3,7 +3,7 @@
 import copy
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Tuple
+from typing import Any, Dict, Iterator, List, Optional, Tuple
 
 import torch
 import transformers
@@ -15,7 +15,13 @@ from transformers.utils import logging
 from ..encoder_files import CONFIG_FILE, check_encoder_config, read_encoder_config
 from .device import autocast
 from .dropout import Dropout
-from .packed_bert import encode_packed, supports_packing
+from .packed_bert import (
+    LayerMaps,
+    encode_packed,
+    maps_for_prediction,
+    maps_for_training,
+    supports_packing,
+)
 from .windows import WindowBatch
 
 # model_type -> class of transformers that has the encoder and nothing more. Named here rather than
@@ -50,6 +56,7 @@ class Encoder(nn.Module):
     def __init__(self, transformer: nn.Module):
         super().__init__()
         self.transformer: Any = transformer
+        self._prediction_maps: Optional[List[LayerMaps]] = None
 
     @property
     def config(self) -> PretrainedConfig:
@@ -87,7 +94,8 @@ class Encoder(nn.Module):
         RETURNS (Tensor): Piece vectors, fp32. Shape: (n_pieces, width)
         """
         if supports_packing(self.transformer):
-            return encode_packed(self.transformer, batch, dtype=dtype, dropout=dropout)
+            maps = self._prediction_maps or maps_for_training(self.transformer, dtype)
+            return encode_packed(self.transformer, maps, batch, dtype=dtype, dropout=dropout)
         set_dropout(self.transformer, dropout.rate)
         device = self.piece_table.device
         parts = []
@@ -96,6 +104,18 @@ class Encoder(nn.Module):
                 hidden = self.transformer(input_ids=ids, attention_mask=mask, return_dict=True)[0]
             parts.append(hidden[mask.bool()].float())
         return torch.cat(parts)
+
+    @torch.no_grad()
+    def prepare_for_prediction(self, dtype: torch.dtype) -> None:
+        """Arrange the linear maps for speed. Later changes of the weights are not seen.
+
+        dtype (torch.dtype): Arithmetic of the maps.
+        """
+        if supports_packing(self.transformer):
+            self._prediction_maps = maps_for_prediction(self.transformer, dtype)
+        else:
+            for parameter in linear_parameters(self):
+                parameter.data = parameter.data.to(dtype)
 
     def named_depths(self) -> Iterator[Tuple[str, nn.Parameter, int]]:
         """Every parameter with its depth: 0 for what is below the first layer, 1 for the first

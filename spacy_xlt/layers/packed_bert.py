@@ -6,15 +6,18 @@ array of pieces, and only attention sees windows, in groups of like length.
 """
 
 import math
-from typing import Any, List, Optional, Tuple
+from dataclasses import dataclass
+from typing import Any, Callable, List, Optional, Sequence, Tuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .dropout import Dropout
+from .linear import LinearMap, can_lay_out, cast_map, laid_out_map
 from .windows import AttentionGroup, WindowBatch
 
+MakeMap = Callable[[Sequence[nn.Linear], torch.dtype], LinearMap]
 MODEL_TYPES = ("bert", "roberta", "xlm-roberta")
 
 
@@ -29,14 +32,57 @@ def supports_packing(transformer: Any) -> bool:
     )
 
 
+@dataclass(frozen=True)
+class LayerMaps:
+    """The linear maps of a layer: to queries, keys and values side by side, from attention's
+    result, and to and from the inner width."""
+
+    qkv: LinearMap
+    attended: LinearMap
+    inner: LinearMap
+    outer: LinearMap
+
+
+def maps_for_training(transformer: Any, dtype: torch.dtype) -> List[LayerMaps]:
+    """The maps of every layer with the weights of this moment, which gradients go through."""
+    return _make_maps(transformer, dtype, cast_map)
+
+
+def maps_for_prediction(transformer: Any, dtype: torch.dtype) -> List[LayerMaps]:
+    """The maps of every layer, fast and once for all."""
+    device = transformer.embeddings.word_embeddings.weight.device
+    return _make_maps(transformer, dtype, laid_out_map if can_lay_out(device) else cast_map)
+
+
+def _make_maps(transformer: Any, dtype: torch.dtype, make: MakeMap) -> List[LayerMaps]:
+    maps = []
+    for layer in transformer.encoder.layer:
+        own = layer.attention.self
+        maps.append(
+            LayerMaps(
+                qkv=make([own.query, own.key, own.value], dtype),
+                attended=make([layer.attention.output.dense], dtype),
+                inner=make([layer.intermediate.dense], dtype),
+                outer=make([layer.output.dense], dtype),
+            )
+        )
+    return maps
+
+
 def encode_packed(
-    transformer: Any, batch: WindowBatch, *, dtype: torch.dtype, dropout: Dropout
+    transformer: Any,
+    maps: Sequence[LayerMaps],
+    batch: WindowBatch,
+    *,
+    dtype: torch.dtype,
+    dropout: Dropout,
 ) -> Tensor:
     """Vectors of the last layer for every piece of a batch.
 
-    transformer: A model of transformers' BERT family; its modules hold the weights.
+    transformer: A model of transformers' BERT family.
+    maps (Sequence[LayerMaps]): The linear maps of its layers.
     batch (WindowBatch): The windows.
-    dtype (torch.dtype): Arithmetic of linear maps and attention. Sums of residuals and
+    dtype (torch.dtype): Arithmetic of the maps and of attention. Sums of residuals and
         LayerNorms stay in fp32.
     dropout (Dropout): Applied where the family applies it.
     RETURNS (Tensor): fp32. Shape: (n_pieces, width)
@@ -54,33 +100,13 @@ def encode_packed(
     )
     x = dropout(_norm(table.LayerNorm, x.float()))
     n_heads = config.num_attention_heads
-    for layer in transformer.encoder.layer:
-        x = _layer(layer, x, batch.groups, n_heads, dtype, dropout)
+    for layer, own in zip(transformer.encoder.layer, maps, strict=True):
+        context = _attend(own.qkv(x.to(dtype), False), batch.groups, n_heads, dropout)
+        x = x + dropout(own.attended(context, False))
+        x = _norm(layer.attention.output.LayerNorm, x)
+        x = x + dropout(own.outer(own.inner(x.to(dtype), True), False))
+        x = _norm(layer.output.LayerNorm, x)
     return x
-
-
-def _layer(
-    layer: Any,
-    x: Tensor,
-    groups: List[AttentionGroup],
-    n_heads: int,
-    dtype: torch.dtype,
-    dropout: Dropout,
-) -> Tensor:
-    maps = layer.attention.self
-    weight = torch.cat([m.weight.to(dtype) for m in (maps.query, maps.key, maps.value)])
-    bias = torch.cat([m.bias.to(dtype) for m in (maps.query, maps.key, maps.value)])
-    qkv = F.linear(x.to(dtype), weight, bias)
-    context = _attend(qkv, groups, n_heads, dropout)
-    out = layer.attention.output
-    x = _norm(out.LayerNorm, x + dropout(_linear(out.dense, context, dtype)))
-    inner = F.gelu(_linear(layer.intermediate.dense, x.to(dtype), dtype))
-    out = layer.output
-    return _norm(out.LayerNorm, x + dropout(_linear(out.dense, inner, dtype)))
-
-
-def _linear(module: nn.Linear, x: Tensor, dtype: torch.dtype) -> Tensor:
-    return F.linear(x, module.weight.to(dtype), module.bias.to(dtype))
 
 
 def _norm(module: nn.LayerNorm, x: Tensor) -> Tensor:

@@ -18,7 +18,7 @@ from .averaging import RunningMean
 from .classifier import TextClassifier, assemble_classifier
 from .device import resolve_device, resolve_precision
 from .dropout import Dropout
-from .encoder import linear_parameters, load_encoder
+from .encoder import load_encoder
 from .optim import ParameterGroup, TorchOptimizer, group_parameters
 from .storage import load_shim, save_shim, shim_from_bytes, shim_to_bytes
 from .windows import WindowBatch, pack_into_batches, split_into_windows
@@ -395,23 +395,20 @@ class TextCatShim(Shim):
     def _for_inference(self) -> TextClassifier:
         """A second classifier on the same tensors, arranged for speed.
 
-        It has averaged weights, linear maps stored in the precision they are multiplied in,
+        It has averaged weights, linear maps in the precision and order they are multiplied in,
         and fused attention, whose backward pass is what makes it slow in training.
         """
         if self._inference is None:
             source = self.classifier
-            tensors = self.tensors()
-            low = {id(p) for p in linear_parameters(source.encoder)} if source.encoder else set()
-            for name, parameter in source.named_parameters():
-                if id(parameter) in low:
-                    tensors[name] = tensors[name].to(self._dtype)
             self._inference = assemble_classifier(
                 source.encoder.to_json() if source.encoder is not None else None,
-                tensors,
+                self.tensors(),
                 normalize=source.normalize,
                 attention="sdpa",
             ).to(source.device)
             self._inference.eval()
+            if self._inference.encoder is not None:
+                self._inference.encoder.prepare_for_prediction(self._dtype)
         return self._inference
 
     # -- copies -----------------------------------------------------------------------------
