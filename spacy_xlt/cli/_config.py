@@ -55,6 +55,10 @@ def read_config(path: Path, overrides: Dict[str, Any]) -> "Config":
     for name in overrides:
         _check_override(config, name)
     config = load_config_from_str(text, overrides=overrides)
+    dropout = config["training"].get("dropout")
+    if isinstance(dropout, int):
+        # spaCy would take a whole number, such as 0 for none, for a schedule.
+        config["training"]["dropout"] = float(dropout)
     _check_keys(config)
     return config
 

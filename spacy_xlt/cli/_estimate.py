@@ -1,14 +1,13 @@
 """What a workflow will take on this machine: time, disk, memory. Rough, and said beforehand."""
 
 import os
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Optional, Tuple
 
 # Share of the measured speed of matrix products that training and prediction reach, by precision:
 # what is left is attention, activations, copies and Python.
-EFFICIENCY = {"bfloat16": (0.25, 0.35), "float32": (0.6, 0.7)}
+EFFICIENCY = {"bfloat16": (0.5, 0.75), "float32": (0.6, 0.8)}
 # Starting Python and loading a pipeline, over all steps.
 OVERHEAD_SECONDS = 150
 EPOCHS = 10
@@ -148,25 +147,16 @@ def layer_weights(encoder: str) -> int:
     return 12 * width**2 * n_layers
 
 
-def measure_speed(device: str, *, seconds: float = 0.3) -> Speed:
-    """Multiply matrices of the shapes that small encoders have, for a moment."""
+def measure_speed(device: str) -> Speed:
+    """Multiply matrices for a moment, in the precision that training will use."""
     import torch
 
     from ..layers.device import resolve_precision
+    from ..layers.timing import measure_product_rate, precision_name
 
     place = torch.device(device)
     dtype = resolve_precision("auto", place)
-    a = torch.ones((1024, 384), dtype=dtype, device=place)
-    b = torch.ones((384, 1536), dtype=dtype, device=place)
-    (a @ b).sum().item()
-    n, start = 0, time.perf_counter()
-    while time.perf_counter() - start < seconds:
-        for _ in range(20):
-            c = a @ b
-        c[0, 0].item()  # waits for a GPU
-        n += 20
-    flops = 2 * 1024 * 384 * 1536 * n / (time.perf_counter() - start)
-    return Speed(device, str(dtype).removeprefix("torch."), flops)
+    return Speed(device, precision_name(dtype), measure_product_rate(place, dtype))
 
 
 def total_memory() -> int:

@@ -1,15 +1,27 @@
 """`spacy xlt train`: spaCy's training, with results that appear whole or not at all."""
 
 import logging
+import os
 import sys
 import time
 import traceback
 import warnings
 from collections import Counter
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Callable, Iterator, List, Mapping, Optional, Tuple
+from typing import (
+    IO,
+    TYPE_CHECKING,
+    Any,
+    Callable,
+    Collection,
+    Iterator,
+    List,
+    Mapping,
+    Optional,
+    Tuple,
+)
 
 import typer
 
@@ -22,6 +34,7 @@ if TYPE_CHECKING:
 
 READER = "spacy_xlt.Corpus.v1"
 ENCODER = "spacy_xlt.Encoder.v1"
+SHARED = "spacy_xlt.SharedTransformer.v1"
 # Its encoder may also be a name, which its own package looks up.
 TRANSFORMER = "spacy-transformers.TransformerModel."
 # While training, a pipeline is on the disk as model-last, as model-best, and once more while a
@@ -77,7 +90,8 @@ def train_cli(
         if verbose:
             traceback.print_exc()
         raise
-    msg.good(f"Trained in {result.seconds:,.0f} seconds: {result.best}")
+    if result.best is not None:
+        msg.good(f"Trained in {result.seconds:,.0f} seconds: {result.best}")
 
 
 @dataclass(frozen=True)
@@ -124,11 +138,11 @@ class TrainingPlan:
 class TrainingResult:
     """What a run made.
 
-    best (Path): The pipeline to use.
+    best (Optional[Path]): The pipeline to use; None in all but the first of several processes.
     seconds (float): Time from the start of the command to the end.
     """
 
-    best: Path
+    best: Optional[Path]
     seconds: float
 
 
@@ -160,33 +174,79 @@ def train(
     from thinc.compat import has_cupy_gpu
 
     from ..files import check_disk_space
+    from ..layers.ranks import joined_ranks, launched_ranks, local_rank
     from ._config import plain_errors, read_config
     from ._staging import staged_results
 
     start = time.perf_counter()
+    if launched_ranks() > 1 and gpu_id >= 0:
+        gpu_id = local_rank()
     # spaCy's setting is about memory that CuPy and torch share; without CuPy there is none.
     use_gpu = gpu_id if has_cupy_gpu else -1
-    with plain_errors(config_path), _warnings_as_messages():
+    with ExitStack() as stack:
+        stack.enter_context(plain_errors(config_path))
+        stack.enter_context(_warnings_as_messages())
         config = read_config(config_path, dict(overrides))
+        if launched_ranks() > 1:
+            check_for_ranks(config)
         plan = plan_training(config.interpolate(), gpu_id=gpu_id)
+        if stack.enter_context(joined_ranks(plan.device)) > 0:
+            # The first process speaks and writes for all.
+            silence = stack.enter_context(open(os.devnull, "w"))
+            stack.enter_context(redirect_stdout(silence))
+            nlp = init_nlp(config, use_gpu=use_gpu)
+            train_nlp(nlp, None, use_gpu=use_gpu, stdout=silence, stderr=silence)
+            return TrainingResult(None, time.perf_counter() - start)
         report(plan)
         check_languages(plan, allow_source=allow_source)
         check_disk_space(_existing(output), plan.n_bytes)
-        with staged_results(output) as staging:
-            nlp = init_nlp(config, use_gpu=use_gpu)
-            training = nlp.config["training"]
-            msg.info(
-                f"{training['max_steps'] or 'Unlimited'} steps, evaluated every "
-                f"{training['eval_frequency']}"
-            )
-            train_nlp(
-                nlp,
-                staging,
-                use_gpu=use_gpu,
-                stdout=_Output(sys.stdout, staging),  # type: ignore[arg-type]
-                stderr=sys.stderr,
-            )
+        staging = stack.enter_context(staged_results(output))
+        nlp = init_nlp(config, use_gpu=use_gpu)
+        training = nlp.config["training"]
+        msg.info(
+            f"{training['max_steps'] or 'Unlimited'} steps, evaluated every "
+            f"{training['eval_frequency']}"
+        )
+        train_nlp(
+            nlp,
+            staging,
+            use_gpu=use_gpu,
+            stdout=_Output(sys.stdout, staging),  # type: ignore[arg-type]
+            stderr=sys.stderr,
+        )
     return TrainingResult(output / "model-best", time.perf_counter() - start)
+
+
+def check_for_ranks(config: "Config") -> None:
+    """RAISES (ValueError): If several processes cannot train the pipeline of a config together."""
+    from ..components.starting import FACTORIES
+
+    training = config["training"]
+    idle = {*training.get("frozen_components", []), *config["nlp"].get("disabled", [])}
+    others = [
+        name
+        for name in config["nlp"]["pipeline"]
+        if name not in idle and not _has_own_encoder(config["components"][name], FACTORIES)
+    ]
+    if others:
+        raise ValueError(
+            f"Several processes train only {' and '.join(FACTORIES)} with an encoder of their "
+            f"own, but the pipeline also has {', '.join(others)}. Add them to "
+            f"training.frozen_components, or train with one process."
+        )
+
+
+def _has_own_encoder(block: Mapping[str, Any], factories: Collection[str]) -> bool:
+    return block.get("factory") in factories and SHARED not in _architectures(block)
+
+
+def _architectures(block: Mapping[str, Any]) -> Iterator[str]:
+    """Names of all architectures in a block, at whatever depth."""
+    for key, value in block.items():
+        if key == "@architectures":
+            yield value
+        elif isinstance(value, dict):
+            yield from _architectures(value)
 
 
 def plan_training(config: "Config", *, gpu_id: int = -1) -> TrainingPlan:

@@ -34,6 +34,7 @@ from .starting import Started, read_started
 
 if TYPE_CHECKING:
     from ..layers.shim import TextCatShim
+    from ..layers.timing import EncoderRun
 
 MODEL_CONFIG = """
 [model]
@@ -262,6 +263,13 @@ class XltTextCat(TrainablePipe):
             )
         return to_ops(self.model.ops, shim.embed([doc.text for doc in docs]))
 
+    def prepare_encoder_run(self, texts: List[str]) -> "EncoderRun":
+        """The encoder's part of predicting texts, ready to be timed; see `layers.timing`.
+
+        RAISES (ValueError): If the component shares its encoder with the pipeline.
+        """
+        return self._shim.prepare_encoder_run(texts)
+
     # -- training ---------------------------------------------------------------------------
 
     def update(
@@ -283,6 +291,8 @@ class XltTextCat(TrainablePipe):
         losses (Optional[Dict[str, float]]): Gets the mean loss added under the component's name.
         RETURNS (Dict[str, float]): The losses.
         """
+        from ..layers.ranks import sum_of_ranks
+
         losses = {} if losses is None else losses
         losses.setdefault(self.name, 0.0)
         examples = list(examples)
@@ -302,14 +312,14 @@ class XltTextCat(TrainablePipe):
             parts, scale = shim.plan_updates([doc.text for doc in docs]), 1.0
         loss = 0.0
         for part in parts:
-            if gold.weights[part].sum() <= 0.0 and shim.reading is not None:
+            if not part or gold.weights[part].sum() <= 0.0 and shim.reading is not None:
                 continue
             logits, backprop = self.model.begin_update([docs[i] for i in part])
             part_loss, d_logits = self._get_loss(gold.select(part), logits)
             backprop(self.model.ops.asarray2f(cast(Any, d_logits * scale)))
             loss += part_loss
         shim.weight_seen += total * scale
-        losses[self.name] += loss / total
+        losses[self.name] += sum_of_ranks(loss) / total
         if sgd is not None:
             self.finish_update(sgd)
         return losses

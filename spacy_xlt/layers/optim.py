@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from ..optimizers import Adafactor, SGDMomentum
 from .classifier import TextClassifier
+from .ranks import sum_gradients
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,9 @@ class TorchOptimizer:
     def step(self, optimizer: Optimizer, weight: float) -> None:
         """Divide the summed gradients by a weight, clip their global norm, and update.
 
+        Gradients are summed over all processes that train together, so the weight is that of the
+        whole batch.
+
         optimizer (Optimizer): Thinc's optimizer, read anew at each step, so schedules work.
         weight (float): Total weight of the examples that the gradients were summed over.
         RAISES (ValueError): If no torch optimizer stands for it, or a gradient is not finite.
@@ -89,6 +93,7 @@ class TorchOptimizer:
         if kind != self._kind or self._torch is None:
             self._kind = kind
             self._torch = _BUILDERS[kind](_as_dicts(self._groups))
+        sum_gradients(self.parameters)
         gradients = [p.grad for p in self.parameters if p.grad is not None]
         if not gradients:
             return

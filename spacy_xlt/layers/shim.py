@@ -18,9 +18,11 @@ from .averaging import RunningMean
 from .classifier import TextClassifier, assemble_classifier
 from .device import resolve_device, resolve_precision
 from .dropout import Dropout
-from .encoder import load_encoder
+from .encoder import linear_parameters, load_encoder
 from .optim import ParameterGroup, TorchOptimizer, group_parameters
+from .ranks import own_share
 from .storage import load_shim, save_shim, shim_from_bytes, shim_to_bytes
+from .timing import EncoderRun, measure_product_rate, precision_name
 from .windows import WindowBatch, pack_into_batches, split_into_windows
 
 CACHE_BYTES = 256 * 1024 * 1024
@@ -177,6 +179,39 @@ class TextCatShim(Shim):
         with torch.inference_mode():
             return self._embed(self._for_inference(), texts)
 
+    def prepare_encoder_run(self, texts: Sequence[str]) -> EncoderRun:
+        """The encoder's part of predicting texts, ready to be timed.
+
+        RAISES (ValueError): If there is no encoder of its own.
+        """
+        if self.reading is None:
+            raise ValueError("The encoder belongs to another component of the pipeline.")
+        classifier = self._for_inference()
+        assert classifier.encoder is not None
+        encoder, device, dtype = classifier.encoder, classifier.device, self._dtype
+        batches = self._batches(
+            self._tokenizer.encode(texts), max_pieces=self.settings.max_predict_pieces
+        )
+
+        def run() -> None:
+            last = torch.zeros(1)
+            with torch.inference_mode():
+                for batch in batches:
+                    last = encoder(batch, dtype=dtype, dropout=Dropout(0.0))
+            last.sum().item()  # waits for a GPU
+
+        n_pieces = sum(batch.ids.size for batch in batches)
+        weights = (p.numel() for p in linear_parameters(encoder) if p.ndim == 2)
+        return EncoderRun(
+            run=run,
+            n_pieces=n_pieces,
+            n_operations=2 * n_pieces * sum(weights),
+            device=str(device),
+            precision=precision_name(dtype),
+            n_threads=torch.get_num_threads(),
+            product_rate=measure_product_rate(device, dtype),
+        )
+
     def begin_update(self, inputs: Any) -> Tuple[Tensor, Backprop]:
         """Logits of a training batch, and what takes their gradient back.
 
@@ -210,13 +245,14 @@ class TextCatShim(Shim):
 
         texts (Sequence[str]): The batch.
         RETURNS (List[List[int]]): Indices of the texts of each part, alike in length within one.
+            Where several processes train together, this one's share.
         """
         if self.settings.freeze == "encoder":
-            return [list(range(len(texts)))]
+            return [own_share(range(len(texts)))]
         limit = self.settings.max_train_windows * self._window_pieces
         n_special = len(self._pieces_before()) + len(self._tokenizer.ends)
         lengths = [min(p.size + n_special, limit) for p in self._cached_pieces(texts)]
-        order = sorted(range(len(texts)), key=lambda i: -lengths[i])
+        order = own_share(sorted(range(len(texts)), key=lambda i: -lengths[i]))
         parts: List[List[int]] = [[]]
         n_pieces = 0
         for i in order:

@@ -488,3 +488,40 @@ def test_killed_at_three_random_moments(arguments, earlier, tmp_path):
 @pytest.mark.slow
 def test_killed_at_twenty_random_moments(arguments, earlier, tmp_path):
     kill_at_random(arguments, earlier, tmp_path, n_kills=20, seed=1)
+
+
+# -- several processes ------------------------------------------------------------------------
+
+
+def test_two_processes_make_the_pipeline_of_one(arguments, tmp_path):
+    texts = ["pizza for everybody", "这里有taxi吗", ""]
+    alone, together = tmp_path / "out", tmp_path / "together"
+    assert run(*arguments, "--training.dropout", 0)[0] == 0
+    arguments[2] = together
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "torch.distributed.run", "--standalone"),
+            *("--nproc-per-node", "2", "-m", "spacy", "xlt", "train"),
+            *map(str, arguments),
+            *("--training.dropout", "0"),
+        ],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    # One of them speaks.
+    assert done.stdout.count("Trained in") == 1
+    assert done.stdout.count("LOSS TEXTCAT") == 1
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["out", "together"]
+    one, two = (spacy.load(path / "model-best") for path in (alone, together))
+    for a, b in zip(one.pipe(texts), two.pipe(texts), strict=True):
+        assert a.cats == pytest.approx(b.cats, abs=1e-4)
+
+
+def test_a_shared_encoder_trains_in_one_process(arguments, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    arguments[0] = CONFIGS / "shared_transformer.cfg"
+    code, output = run(*arguments)
+    assert code == 1
+    assert "Several processes train only xlt_textcat and xlt_textcat_multilabel" in output
+    assert "the pipeline also has transformer, textcat" in output
