@@ -10,7 +10,7 @@ from spacy.tokens import Doc
 from thinc.api import Model
 from thinc.types import Floats2d
 
-from .types import EncoderSettings, Freeze, Pooling, Precision
+from .types import EncoderSettings, Freeze, HalfPrecision, Pooling, Precision
 
 
 def build_encoder_v1(
@@ -64,6 +64,7 @@ def build_textcat_v1(
     max_train_windows: int = 4,
     max_predict_pieces: int = 4096,
     precision: Precision = "auto",
+    half_precision: HalfPrecision = "frozen",
     device: str = "auto",
     nO: Optional[int] = None,
 ) -> Model[List[Doc], Floats2d]:
@@ -82,6 +83,10 @@ def build_textcat_v1(
     max_train_windows (int): Most windows of a document that a training step reads.
     max_predict_pieces (int): Most word pieces, padding included, that prediction holds at once.
     precision (Precision): "auto" (bfloat16 where the hardware has it), "bf16" or "fp32".
+    half_precision (HalfPrecision): Which matrices of an encoder of the BERT family are kept in
+        fp16: "frozen" (those that training leaves untouched, from when the encoder is read),
+        "all" (also the trained ones on the disk, so scores move a little when they are loaded)
+        or "none".
     device (str): "auto", or torch's name of a device.
     nO (Optional[int]): Number of labels; set by the component.
     RETURNS (Model[List[Doc], Floats2d]): The model. Output: logits. Shape: (n_docs, n_labels)
@@ -108,6 +113,7 @@ def build_textcat_v1(
         max_train_windows=max_train_windows,
         max_predict_pieces=max_predict_pieces,
         precision=precision,
+        half_precision=half_precision,
         device=device,
     )
     return make_textcat(TextCatShim(settings, encoder), nO)

@@ -10,6 +10,9 @@ Pooling = Literal["mean", "cls", "last"]
 Freeze = Union[Literal["none", "embeddings", "encoder"], int]
 # Arithmetic of the encoder. "auto" is bfloat16 where the hardware has it, else fp32.
 Precision = Literal["auto", "fp32", "bf16"]
+# Which matrices are kept in half precision (fp16): none, those that training leaves untouched, or
+# on the disk all of them.
+HalfPrecision = Literal["none", "frozen", "all"]
 
 
 @dataclass(frozen=True)

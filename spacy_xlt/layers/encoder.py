@@ -85,6 +85,11 @@ class Encoder(nn.Module):
     def model_type(self) -> str:
         return str(self.config.model_type)
 
+    @property
+    def is_packed(self) -> bool:
+        """Whether this package computes the layers itself, rather than the transformers library."""
+        return supports_packing(self.transformer)
+
     def forward(self, batch: WindowBatch, *, dtype: torch.dtype, dropout: Dropout) -> Tensor:
         """Encode windows.
 
@@ -93,7 +98,7 @@ class Encoder(nn.Module):
         dropout (Dropout): Dropout of training; one with rate 0 for prediction.
         RETURNS (Tensor): Piece vectors, fp32. Shape: (n_pieces, width)
         """
-        if supports_packing(self.transformer):
+        if self.is_packed:
             maps = self._prediction_maps or maps_for_training(self.transformer, dtype)
             return encode_packed(self.transformer, maps, batch, dtype=dtype, dropout=dropout)
         set_dropout(self.transformer, dropout.rate)
@@ -111,7 +116,7 @@ class Encoder(nn.Module):
 
         dtype (torch.dtype): Arithmetic of the maps.
         """
-        if supports_packing(self.transformer):
+        if self.is_packed:
             self._prediction_maps = maps_for_prediction(self.transformer, dtype)
         else:
             for parameter in linear_parameters(self):

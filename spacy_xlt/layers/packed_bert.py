@@ -94,11 +94,11 @@ def encode_packed(
     # RoBERTa's positions start after the padding id.
     offset = config.pad_token_id + 1 if "roberta" in config.model_type else 0
     x = (
-        F.embedding(ids, table.word_embeddings.weight)
-        + F.embedding(positions + offset, table.position_embeddings.weight)
-        + table.token_type_embeddings.weight[0]
+        F.embedding(ids, table.word_embeddings.weight).float()
+        + F.embedding(positions + offset, table.position_embeddings.weight).float()
+        + table.token_type_embeddings.weight[0].float()
     )
-    x = dropout(_norm(table.LayerNorm, x.float()))
+    x = dropout(_norm(table.LayerNorm, x))
     n_heads = config.num_attention_heads
     for layer, own in zip(transformer.encoder.layer, maps, strict=True):
         context = _attend(own.qkv(x.to(dtype), False), batch.groups, n_heads, dropout)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ..encoder_files import MODEL_TYPES, EncoderRecord, read_encoder_record
 from ..pieces import ArrayCache, PieceTokenizer
-from ..types import EncoderSettings, Freeze, Pooling, Precision
+from ..types import EncoderSettings, Freeze, HalfPrecision, Pooling, Precision
 from .averaging import RunningMean
 from .classifier import TextClassifier, assemble_classifier
 from .device import resolve_device, resolve_precision
@@ -45,6 +45,7 @@ class ClassifierSettings:
     max_train_windows: int = 4
     max_predict_pieces: int = 4096
     precision: Precision = "auto"
+    half_precision: HalfPrecision = "frozen"
     device: str = "auto"
 
 
@@ -101,6 +102,7 @@ class TextCatShim(Shim):
     ) -> None:
         """Take a classifier, forgetting everything about an earlier one."""
         classifier.freeze(self.settings.freeze)
+        classifier.widen_trained()
         self._model = classifier.to(resolve_device(self.settings.device))
         self.tokenizer = tokenizer
         self.record = record or {}
@@ -126,6 +128,9 @@ class TextCatShim(Shim):
         classifier = TextClassifier(
             encoder, encoder.width, n_labels, normalize=self.reading.normalize
         )
+        if self.settings.half_precision != "none":
+            classifier.freeze(self.settings.freeze)
+            classifier.halve_frozen()
         tokenizer = PieceTokenizer.from_path(path)
         if tokenizer.n_pieces > encoder.piece_table.shape[0]:
             raise ValueError(

@@ -12,7 +12,7 @@ from torch import Tensor
 from ..encoder_files import CONFIG_FILE, RECORD_FILE, WEIGHTS_FILE
 from ..files import staged_file, write_text
 from ..pieces import TOKENIZER_FILE, PieceTokenizer
-from .classifier import assemble_classifier
+from .classifier import assemble_classifier, fits_half
 
 if TYPE_CHECKING:
     from .shim import TextCatShim
@@ -34,6 +34,8 @@ def save_shim(shim: "TextCatShim", path: Path) -> None:
     frozen_names = set(shim.frozen_names())
     tensors = shim.tensors()
     trained = {name: tensor for name, tensor in tensors.items() if name not in frozen_names}
+    if shim.settings.half_precision == "all":
+        trained = {name: _halved(tensor) for name, tensor in trained.items()}
     frozen = {name: tensor for name, tensor in tensors.items() if name in frozen_names}
     _write_tensors(path / WEIGHTS_FILE, trained)
     frozen_path = path / FROZEN_FILE
@@ -130,6 +132,10 @@ def _write_tensors(path: Path, tensors: Dict[str, Tensor]) -> None:
     except SafetensorError as e:
         # A full disk reaches Python as this error; it is one of the system's.
         raise OSError(f"Could not write '{path}': {e}") from e
+
+
+def _halved(tensor: Tensor) -> Tensor:
+    return tensor.half() if tensor.ndim > 1 and fits_half(tensor) else tensor
 
 
 def _contiguous(tensors: Dict[str, Tensor]) -> Dict[str, Tensor]:

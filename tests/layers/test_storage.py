@@ -1,9 +1,10 @@
 import json
+import shutil
 
 import pytest
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from thinc.api import Adam
 
 from spacy_xlt.layers import storage
@@ -213,3 +214,54 @@ def test_a_full_disk_leaves_what_was_there(make_shim, tmp_path, monkeypatch, err
     with pytest.raises(OSError, match="No space left"):
         shim.to_disk(tmp_path)
     assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == before
+
+
+@pytest.mark.parametrize("freeze", ["none", "embeddings", 1, "encoder"])
+def test_frozen_matrices_are_kept_in_half_precision(make_shim, tmp_path, freeze):
+    shim = make_shim(freeze=freeze)
+    whole = make_shim(freeze=freeze, half_precision="none")
+    step(shim)
+    shim.to_disk(tmp_path)
+    stored = {
+        name: tensor
+        for file in tmp_path.glob("*.safetensors")
+        for name, tensor in load_file(file).items()
+    }
+    frozen = set(shim.frozen_names())
+    for name, tensor in stored.items():
+        assert tensor.dtype == (
+            torch.float16 if name in frozen and tensor.ndim > 1 else torch.float32
+        )
+        if name in frozen:
+            original = whole.tensors()[name]
+            assert torch.equal(tensor, original.to(tensor.dtype)), name
+    assert same(shim, make_shim(freeze=freeze, ready=False).from_disk(tmp_path))
+
+
+def test_what_is_trained_on_is_widened(make_shim, tmp_path):
+    make_shim(freeze="encoder").to_disk(tmp_path)
+    shim = make_shim(freeze="none", ready=False).from_disk(tmp_path)
+    assert {tensor.dtype for tensor in shim.tensors().values()} == {torch.float32}
+    step(shim)
+
+
+def test_a_table_that_half_precision_cannot_hold_stays_as_it_is(make_shim, encoder_dir, tmp_path):
+    shutil.copytree(encoder_dir, tmp_path / "encoder")
+    path = tmp_path / "encoder" / "model.safetensors"
+    tensors = load_file(path)
+    tensors["embeddings.word_embeddings.weight"][5, 0] = 1e6
+    save_file(tensors, path)
+    table = make_shim(reading={"path": str(tmp_path / "encoder")}).classifier.encoder.piece_table
+    assert table.dtype == torch.float32 and float(table[5, 0].detach()) == 1e6
+
+
+@pytest.mark.parametrize("model_type", ["bert", "mt5"])
+def test_all_weights_in_half_precision_on_the_disk(make_shim, tmp_path, model_type):
+    shim = make_shim(model_type, half_precision="all")
+    step(shim)
+    shim.to_disk(tmp_path)
+    for tensor in load_file(tmp_path / "model.safetensors").values():
+        assert tensor.dtype == (torch.float16 if tensor.ndim > 1 else torch.float32)
+    other = make_shim(model_type, half_precision="all", ready=False).from_disk(tmp_path)
+    assert torch.allclose(shim.predict(TEXTS), other.predict(TEXTS), atol=1e-2)
+    step(other)
