@@ -119,6 +119,7 @@ def create_warmup_linear_v1(
     *,
     total_steps: Union[int, str],
     warmup: float = 0.1,
+    min_warmup_steps: int = 0,
     final: float = 0.2,
 ) -> Iterator[float]:
     """Linear warm-up to a rate, then linear decay to a share of it.
@@ -130,11 +131,15 @@ def create_warmup_linear_v1(
         yet, which gives a constant rate. So does the variable itself: spaCy reads the optimizer's
         settings alone, without those of [training], in `nlp.resume_training()`.
     warmup (float): Share of the steps that warm up, in [0, 1).
+    min_warmup_steps (int): Least number of steps that warm up. A run with fewer never gets to the
+        highest rate, so that few labels move a trained model less than many.
     final (float): Rate of the last step as a share of the highest, in [0, 1].
     YIELDS (float): One rate a step; the last one for ever after.
     """
     if not 0.0 <= warmup < 1.0:
         raise ValueError(f"warmup is {warmup}; allowed is a share from 0 up to, but not with, 1.")
+    if min_warmup_steps < 0:
+        raise ValueError(f"min_warmup_steps is {min_warmup_steps}; allowed is 0 or more.")
     if not 0.0 <= final <= 1.0:
         raise ValueError(f"final is {final}; allowed is a share from 0 to 1.")
     if isinstance(total_steps, str):
@@ -142,13 +147,13 @@ def create_warmup_linear_v1(
             raise ValueError(f"total_steps is '{total_steps}'; allowed is a number of steps.")
         total_steps = 0
     # The checks run when the config is resolved, not at the first step.
-    return _warmup_linear(initial_rate, total_steps, warmup, final)
+    warmup_steps = max(round(total_steps * warmup), min_warmup_steps)
+    return _warmup_linear(initial_rate, total_steps, warmup_steps, final)
 
 
 def _warmup_linear(
-    initial_rate: float, total_steps: int, warmup: float, final: float
+    initial_rate: float, total_steps: int, warmup_steps: int, final: float
 ) -> Iterator[float]:
-    warmup_steps = round(total_steps * warmup)
     decay_steps = max(1, total_steps - warmup_steps)
     step = 0
     while True:

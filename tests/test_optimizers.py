@@ -67,6 +67,14 @@ def test_no_warm_up_starts_at_the_top():
     assert rates(3, total_steps=2, warmup=0.0, final=0.0) == [1.0, 0.5, 0.0]
 
 
+def test_a_short_run_does_not_reach_the_highest_rate():
+    assert rates(3, total_steps=3, min_warmup_steps=9) == pytest.approx([0.1, 0.2, 0.3])
+    # A long one warms up as without the least number.
+    assert rates(20, total_steps=20, warmup=0.5, min_warmup_steps=3) == rates(
+        20, total_steps=20, warmup=0.5
+    )
+
+
 def test_without_a_number_of_steps_the_rate_is_constant():
     assert rates(3, total_steps=0) == [1.0, 1.0, 1.0]
 
@@ -91,6 +99,7 @@ def test_every_rate_of_a_short_run_is_above_zero():
         (lambda: create_adafactor_v1(0.1, update_clip=0.5), r"update_clip is 0\.5; allowed is 1"),
         (lambda: rates(1, total_steps="5"), r"total_steps is '5'; allowed is a number of steps"),
         (lambda: rates(1, total_steps=5, warmup=1.0), r"warmup is 1\.0; allowed is a share"),
+        (lambda: rates(1, total_steps=5, min_warmup_steps=-1), r"min_warmup_steps is -1; allowed"),
         (lambda: rates(1, total_steps=5, final=1.5), r"final is 1\.5; allowed is a share"),
     ],
 )

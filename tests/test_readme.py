@@ -58,7 +58,7 @@ def test_python_blocks_run(workplace, capsys):
     assert set(eval(capsys.readouterr().out.splitlines()[0])) == {"sport", "money"}
 
 
-def test_own_file_to_package(workplace):
+def test_own_file_to_package_and_its_speed(workplace):
     (block,) = [text for text in BASH if "my_texts.csv" in text]
     for line in block.splitlines():
         run(line)
@@ -67,6 +67,9 @@ def test_own_file_to_package(workplace):
     assert set(prediction["cats"]) == {"sport", "money"}
     assert list(Path("packages").rglob("*.whl")) or list(Path("packages").rglob("*.tar.gz"))
     assert (workplace / "report" / "report.html").is_file()
+    (block,) = [text for text in BASH if "xlt benchmark" in text]
+    run(block)
+    assert (workplace / "speed.json").is_file()
 
 
 def test_results_are_those_of_the_runs():
@@ -92,7 +95,7 @@ def test_files_and_commands_that_the_text_names_exist():
 
 def test_every_block_is_run_by_a_test():
     """A new block needs a new test here."""
-    known = ["project run all", "python -m pytest", "encoder fetch", "my_texts.csv"]
+    known = ["project run all", "python -m pytest", "encoder fetch", "my_texts.csv", "xlt benchmark"]
     for block in BASH:
         assert any(mark in block for mark in known), block
     assert len(PYTHON) == 1
