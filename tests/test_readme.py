@@ -95,7 +95,13 @@ def test_files_and_commands_that_the_text_names_exist():
 
 def test_every_block_is_run_by_a_test():
     """A new block needs a new test here."""
-    known = ["project run all", "python -m pytest", "encoder fetch", "my_texts.csv", "xlt benchmark"]
+    known = [
+        "project run all",
+        "python -m pytest",
+        "encoder fetch",
+        "my_texts.csv",
+        "xlt benchmark",
+    ]
     for block in BASH:
         assert any(mark in block for mark in known), block
     assert len(PYTHON) == 1
