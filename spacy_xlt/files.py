@@ -82,6 +82,11 @@ def check_disk_space(directory: Path, n_bytes: int) -> None:
         )
 
 
+def folder_size(folder: Path) -> int:
+    """Bytes of all files in a directory; 0 if there is none."""
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+
+
 def format_size(n_bytes: int) -> str:
     """A size for people, in decimal units: 488 MB, 12 kB."""
     for unit, size in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):

@@ -21,6 +21,12 @@ app.add_typer(xlt_cli)
 # What bad input or a failing machine raises. Anything else is a bug and keeps its traceback.
 USER_ERRORS = (ValueError, ImportError, OSError, MemoryError)
 
+# Options that several commands share.
+BATCH_SIZE = Opt(512, "--batch-size", "-b", help="Documents handed to the pipeline at once")
+COMPONENT = Opt(None, "--component", help="Text classifier to use, where the pipeline has several")
+GPU_ID = Opt(-1, "--gpu-id", "-g", help="GPU ID or -1 for CPU")
+CODE_PATH = Opt(None, "--code", "-c", help="Python file with registered functions to import")
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 

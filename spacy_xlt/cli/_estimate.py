@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Optional, Tuple
 
+from ..files import folder_size
+
 # Share of the measured speed of matrix products that training and prediction reach, by precision:
 # what is left is attention, activations, copies and Python.
 EFFICIENCY = {"bfloat16": (0.5, 0.75), "float32": (0.6, 0.8)}
@@ -185,8 +187,3 @@ def _count_lines(path: Path) -> Tuple[int, int]:
                 n_lines += 1
                 n_bytes += len(line)
     return n_lines, n_bytes
-
-
-def folder_size(folder: Path) -> int:
-    """Bytes of all files in a directory; 0 if there is none."""
-    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, List, Optional, Tuple
 
 from ..files import file_sha256, write_text
-from ._app import Arg, Opt, command, msg, xlt_cli
+from ._app import BATCH_SIZE, CODE_PATH, COMPONENT, GPU_ID, Arg, Opt, command, msg, xlt_cli
 from ._pipeline import load_pipeline
 
 if TYPE_CHECKING:
@@ -25,16 +25,10 @@ def benchmark_cli(
     n_texts: int = Opt(1000, "--n-texts", "-n", help="Texts to measure with; repeated if fewer"),
     n_runs: int = Opt(5, "--runs", "-r", help="Repetitions; medians are shown"),
     text_field: str = Opt("text", "--text-field", "-t", help="Field that holds the text"),
-    component: Optional[str] = Opt(
-        None, "--component", help="Text classifier to measure, where the pipeline has several"
-    ),
-    batch_size: int = Opt(
-        512, "--batch-size", "-b", help="Documents handed to the pipeline at once"
-    ),
-    gpu_id: int = Opt(-1, "--gpu-id", "-g", help="GPU ID or -1 for CPU"),
-    code_path: Optional[Path] = Opt(
-        None, "--code", "-c", help="Python file with registered functions to import"
-    ),
+    component: Optional[str] = COMPONENT,
+    batch_size: int = BATCH_SIZE,
+    gpu_id: int = GPU_ID,
+    code_path: Optional[Path] = CODE_PATH,
 ) -> None:
     """
     Measure a trained pipeline on your own texts: documents and word pieces per second, latency of

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, List, Optional, Sequence, Tuple
 
 from ..files import staged_file, write_text
-from ._app import Arg, Opt, command, msg, xlt_cli
+from ._app import BATCH_SIZE, CODE_PATH, COMPONENT, GPU_ID, Arg, Opt, command, msg, xlt_cli
 from ._pipeline import load_pipeline, split_langs
 
 if TYPE_CHECKING:
@@ -37,16 +37,10 @@ def evaluate_cli(
         "-s",
         help="Languages of the training labels, with commas (default: what the pipeline recorded)",
     ),
-    component: Optional[str] = Opt(
-        None, "--component", help="Text classifier to evaluate, where the pipeline has several"
-    ),
-    batch_size: int = Opt(
-        512, "--batch-size", "-b", help="Documents handed to the pipeline at once"
-    ),
-    gpu_id: int = Opt(-1, "--gpu-id", "-g", help="GPU ID or -1 for CPU"),
-    code_path: Optional[Path] = Opt(
-        None, "--code", "-c", help="Python file with registered functions to import"
-    ),
+    component: Optional[str] = COMPONENT,
+    batch_size: int = BATCH_SIZE,
+    gpu_id: int = GPU_ID,
+    code_path: Optional[Path] = CODE_PATH,
 ) -> None:
     """
     Measure a trained pipeline in every language of labelled texts: accuracy with its 95 %

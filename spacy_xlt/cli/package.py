@@ -158,8 +158,7 @@ def package(
     import srsly
     from spacy.cli.package import package as make_package
 
-    from ..files import check_disk_space
-    from ._estimate import folder_size
+    from ..files import check_disk_space, folder_size
     from ._staging import staged_results
 
     meta = read_meta(pipeline, name=name, package_version=package_version)

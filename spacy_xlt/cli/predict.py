@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Dict, Iterable, Iterator, List, Optional,
 
 import typer
 
-from ._app import USER_ERRORS, Arg, Opt, command, xlt_cli
+from ._app import BATCH_SIZE, CODE_PATH, COMPONENT, GPU_ID, USER_ERRORS, Arg, Opt, command, xlt_cli
 from ._pipeline import load_pipeline
 
 if TYPE_CHECKING:
@@ -50,22 +50,16 @@ def predict_cli(
         "--rejects",
         help="JSONL file for rows that were skipped (default: OUTPUT.rejects.jsonl)",
     ),
-    component: Optional[str] = Opt(
-        None, "--component", help="Text classifier to use, where the pipeline has several"
-    ),
+    component: Optional[str] = COMPONENT,
     input_format: Optional[str] = Opt(
         None, "--input-format", help="jsonl, csv, tsv, parquet or txt (default: by the name)"
     ),
     output_format: Optional[str] = Opt(
         None, "--output-format", help="jsonl, csv or tsv (default: by the name)"
     ),
-    batch_size: int = Opt(
-        512, "--batch-size", "-b", help="Documents handed to the pipeline at once"
-    ),
-    gpu_id: int = Opt(-1, "--gpu-id", "-g", help="GPU ID or -1 for CPU"),
-    code_path: Optional[Path] = Opt(
-        None, "--code", "-c", help="Python file with registered functions to import"
-    ),
+    batch_size: int = BATCH_SIZE,
+    gpu_id: int = GPU_ID,
+    code_path: Optional[Path] = CODE_PATH,
 ) -> None:
     """
     Give each text of a file its label and scores. Fields and order of the rows are kept, memory

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict, List, Optional
 
 from ..files import write_text
-from ._app import Arg, Opt, command, group, msg
+from ._app import GPU_ID, Arg, Opt, command, group, msg
 
 if TYPE_CHECKING:
     from ._estimate import Needs, Speed, Workload
@@ -34,15 +34,15 @@ def project_plan_cli(
     shots: int = Opt(8, "--shots", help="Target documents per label and language"),
     epochs: int = Opt(5, "--epochs", help="Passes of fine-tuning over the target documents"),
     encoder: str = Opt("multilingual-e5-small", "--encoder", help="Name or directory"),
-    gpu_id: int = Opt(-1, "--gpu-id", "-g", help="GPU ID or -1 for CPU"),
+    gpu_id: int = GPU_ID,
 ) -> None:
     """
     Say what the workflow takes in time, disk and memory, and record the versions and hashes of
     data, encoder and code, so that steps run again when one of them has changed.
     """
     from ..compat import use_gpu
-    from ..files import check_disk_space
-    from ._estimate import estimate_needs, estimate_workload, folder_size, measure_speed
+    from ..files import check_disk_space, folder_size
+    from ._estimate import estimate_needs, estimate_workload, measure_speed
 
     records = describe_inputs(dataset, data, encoder)
     workload = estimate_workload(

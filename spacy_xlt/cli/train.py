@@ -25,7 +25,7 @@ from typing import (
 
 import typer
 
-from ._app import USER_ERRORS, Arg, Opt, command, msg, xlt_cli
+from ._app import CODE_PATH, GPU_ID, USER_ERRORS, Arg, Opt, command, msg, xlt_cli
 
 if TYPE_CHECKING:
     from thinc.api import Config
@@ -53,10 +53,8 @@ def train_cli(
     ctx: typer.Context,  # only for the settings of the config
     config_path: Path = Arg(..., help="Config file; - is standard input"),
     output: Path = Opt(..., "--output", "--output-path", "-o", help="Directory for the pipeline"),
-    gpu_id: int = Opt(-1, "--gpu-id", "-g", help="GPU ID or -1 for CPU"),
-    code_path: Optional[Path] = Opt(
-        None, "--code", "-c", help="Python file with registered functions to import"
-    ),
+    gpu_id: int = GPU_ID,
+    code_path: Optional[Path] = CODE_PATH,
     allow_source: bool = Opt(
         False, "--allow-source", help="Go on training in a language that was trained on before"
     ),
@@ -259,7 +257,7 @@ def plan_training(config: "Config", *, gpu_id: int = -1) -> TrainingPlan:
     """
     from ..compat import use_gpu
     from ..components.starting import read_started
-    from ._estimate import folder_size
+    from ..files import folder_size
 
     device = use_gpu(gpu_id)
     settings = config.get("initialize", {}).get("components", {})

@@ -1,18 +1,17 @@
 """How fast a pipeline predicts, what that costs, and how near it is to the encoder's own speed."""
 
-import os
 import statistics
 import sys
 import time
 from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
 from typing import Any, Callable, Iterable, Iterator, List, Literal, Optional, Sequence
 
 import numpy
 from spacy.language import Language
 from typing_extensions import TypedDict
 
+from ..files import folder_size
 from .results import CorpusRecord, Signature
 from .task import find_task, make_signature
 
@@ -151,7 +150,7 @@ def measure_speed(
         "latency": _measure_latency(nlp, texts),
         "load_seconds": None if load is None else _range(_time(load) for _ in range(n_runs)),
         "peak_memory_bytes": peak_memory,
-        "disk_bytes": _folder_size(nlp.path),
+        "disk_bytes": folder_size(nlp.path) if nlp.path else None,
         "encoder": None if run is None else _bound(run, seconds, encoder_seconds),
         "signature": make_signature(nlp, task, corpora),
     }
@@ -218,9 +217,3 @@ def _range(values: Iterable[float]) -> Range:
         "smallest": min(found),
         "largest": max(found),
     }
-
-
-def _folder_size(path: Optional[Path]) -> Optional[int]:
-    if path is None or not Path(path).is_dir():
-        return None
-    return sum(os.path.getsize(file) for file in Path(path).rglob("*") if file.is_file())

@@ -24,6 +24,8 @@ from typing import Any, Callable, Dict, List, Optional
 
 import typer
 
+from spacy_xlt.files import folder_size
+
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "assets" / "results" / "speed"
 LANGS = ("en", "zh", "ru", "sw", "th", "ar")
@@ -59,46 +61,46 @@ def read_texts(corpora: Path, split: str, n: int) -> List[str]:
 
 def train_xlt(encoder: Path, precision: str) -> Callable[[List[str], List[int]], None]:
     import spacy
-    from spacy.training import Example
     from thinc.api import Adam
 
     nlp = spacy.blank("xx")
     model = {"precision": precision, "encoder": {"path": str(encoder)}}
     nlp.add_pipe("xlt_textcat", config={"probe_strength": 0.0, "model": model})
-    names = [f"L{i}" for i in range(N_LABELS)]
-
-    def example(text: str, label: int) -> Example:
-        cats = {name: float(i == label) for i, name in enumerate(names)}
-        return Example.from_dict(nlp.make_doc(text), {"cats": cats})
-
-    nlp.initialize(lambda: [example("a", i) for i in range(N_LABELS)])
-    optimizer = Adam(5e-5, L2=0.01, use_averages=False)
-
-    def step(texts: List[str], labels: List[int]) -> None:
-        examples = [example(text, label) for text, label in zip(texts, labels, strict=True)]
-        nlp.update(examples, sgd=optimizer, drop=0.1)
-
-    return step
+    return spacy_step(nlp, Adam(5e-5, L2=0.01, use_averages=False))
 
 
 def train_spacy(encoder: Path) -> Callable[[List[str], List[int]], None]:
     """As `spacy init config --gpu --pipeline textcat` writes it."""
+    return spacy_step(make_stock_spacy(encoder))
+
+
+def spacy_step(nlp: Any, optimizer: Any = None) -> Callable[[List[str], List[int]], None]:
+    """A step of an uninitialized pipeline; without an optimizer, with that of its config."""
     from spacy.training import Example
 
-    nlp = make_stock_spacy(encoder)
-    names = [f"L{i}" for i in range(N_LABELS)]
-
-    def example(text: str, label: int) -> Example:
-        cats = {name: float(i == label) for i, name in enumerate(names)}
-        return Example.from_dict(nlp.make_doc(text), {"cats": cats})
-
-    optimizer = nlp.initialize(lambda: [example("a", i) for i in range(N_LABELS)])
+    own = nlp.initialize(lambda: one_example_per_label(nlp))
+    sgd = own if optimizer is None else optimizer
 
     def step(texts: List[str], labels: List[int]) -> None:
-        examples = [example(text, label) for text, label in zip(texts, labels, strict=True)]
-        nlp.update(examples, sgd=optimizer, drop=0.1)
+        examples = [
+            Example.from_dict(nlp.make_doc(text), {"cats": cats_of(label)})
+            for text, label in zip(texts, labels, strict=True)
+        ]
+        nlp.update(examples, sgd=sgd, drop=0.1)
 
     return step
+
+
+def one_example_per_label(nlp: Any) -> List[Any]:
+    from spacy.training import Example
+
+    return [
+        Example.from_dict(nlp.make_doc("a"), {"cats": cats_of(label)}) for label in range(N_LABELS)
+    ]
+
+
+def cats_of(label: int) -> Dict[str, float]:
+    return {f"L{i}": float(i == label) for i in range(N_LABELS)}
 
 
 def make_stock_spacy(encoder: Path) -> Any:
@@ -173,25 +175,22 @@ def predict_xlt(encoder: Path, pipeline: Path, precision: str) -> Predictor:
         lambda texts: [max(doc.cats, key=doc.cats.get) for doc in nlp.pipe(texts)],
         nlp,
         load,
-        folder_bytes(pipeline),
+        folder_size(pipeline),
     )
 
 
 def predict_spacy(encoder: Path, pipeline: Path) -> Predictor:
     import spacy
-    from spacy.training import Example
 
     nlp = make_stock_spacy(encoder)
-    names = [f"L{i}" for i in range(N_LABELS)]
-    cats = [{name: float(name == own) for name in names} for own in names]
-    nlp.initialize(lambda: [Example.from_dict(nlp.make_doc("a"), {"cats": c}) for c in cats])
+    nlp.initialize(lambda: one_example_per_label(nlp))
     folder = Path(tempfile.mkdtemp())
     nlp.to_disk(folder)
     return Predictor(
         lambda texts: [doc.cats for doc in nlp.pipe(texts)],
         nlp,
         lambda: spacy.load(folder),
-        folder_bytes(folder),
+        folder_size(folder),
     )
 
 
@@ -259,10 +258,6 @@ PREDICTORS: Dict[str, Callable[[Path, Path], Predictor]] = {
     "sentence-transformers, ONNX int8": lambda e, p: predict_sentences(e, p, "onnx"),
     "sentence-transformers, OpenVINO": lambda e, p: predict_sentences(e, p, "openvino"),
 }
-
-
-def folder_bytes(folder: Path) -> int:
-    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
 
 
 # -- measuring ------------------------------------------------------------------------------

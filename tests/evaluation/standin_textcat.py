@@ -61,27 +61,22 @@ CONFIG = {
 }
 
 
-@Language.factory("standin_textcat", assigns=["doc.cats"], default_config=CONFIG)
-def make_standin(
-    nlp,
-    name,
-    labels: List[str],
-    train_langs: List[str],
-    tuned_langs: List[str],
-    threshold: Optional[float],
-    scorer,
-):
-    return StandIn(name, labels, train_langs, tuned_langs, True, threshold, scorer)
+def make_factory(exclusive):
+    def make_standin(
+        nlp,
+        name,
+        labels: List[str],
+        train_langs: List[str],
+        tuned_langs: List[str],
+        threshold: Optional[float],
+        scorer,
+    ):
+        return StandIn(name, labels, train_langs, tuned_langs, exclusive, threshold, scorer)
+
+    return make_standin
 
 
-@Language.factory("standin_textcat_multilabel", assigns=["doc.cats"], default_config=CONFIG)
-def make_standin_multilabel(
-    nlp,
-    name,
-    labels: List[str],
-    train_langs: List[str],
-    tuned_langs: List[str],
-    threshold: Optional[float],
-    scorer,
-):
-    return StandIn(name, labels, train_langs, tuned_langs, False, threshold, scorer)
+for name, exclusive in (("standin_textcat", True), ("standin_textcat_multilabel", False)):
+    Language.factory(
+        name, assigns=["doc.cats"], default_config=CONFIG, func=make_factory(exclusive)
+    )
