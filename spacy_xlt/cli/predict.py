@@ -5,6 +5,7 @@ import os
 import sys
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict, Iterable, Iterator, List, Optional, Tuple
 
@@ -15,10 +16,13 @@ from ._pipeline import load_pipeline
 
 if TYPE_CHECKING:
     from spacy.language import Language
+    from spacy.tokens import Doc
 
     from ..evaluation.task import Task
 
 ON_ERROR = ("stop", "skip")
+# Texts after which the vocabulary forgets their words.
+ZONE_TEXTS = 8192
 
 
 @dataclass
@@ -139,7 +143,7 @@ def predict(
         rows = read_rows(input, format_in, text_field)
         good = _texts(rows, text_field, nlp.max_length, fields, bad)
         writer = RowWriter(stack.enter_context(open_output(output)), format_out)
-        docs = nlp.pipe(good, as_tuples=True, batch_size=batch_size)
+        docs = _pipe_and_forget(nlp, good, batch_size)
         for doc, (line, row) in tqdm(docs, unit="doc", disable=None, file=sys.stderr):
             try:
                 writer.write({**row, **fields.make(doc.cats)})
@@ -240,6 +244,20 @@ def _texts(
             bad.add(line, str(e), content)
             continue
         yield text, (line, row)
+
+
+def _pipe_and_forget(
+    nlp: "Language", texts: Iterable[Tuple[str, Any]], batch_size: int
+) -> Iterator[Tuple["Doc", Any]]:
+    """Documents one after the other, each usable until the next is asked for.
+
+    The vocabulary forgets the words that it met, which would fill the memory in the long run.
+    """
+    rest = iter(texts)
+    for first in rest:
+        part = chain([first], islice(rest, ZONE_TEXTS - 1))
+        with nlp.memory_zone():
+            yield from nlp.pipe(part, as_tuples=True, batch_size=batch_size)
 
 
 def _get_text(row: Dict[str, Any], text_field: str, max_length: int) -> str:

@@ -333,10 +333,13 @@ class TextCatShim(Shim):
         return pack_into_batches(windows, max_pieces=max_pieces)
 
     def _embed(self, classifier: TextClassifier, texts: Sequence[str]) -> Tensor:
+        """Pooled vectors; a text that comes more than once is computed once."""
+        rows = {text: row for row, text in enumerate(dict.fromkeys(texts))}
         batches = self._batches(
-            self._tokenizer.encode(texts), max_pieces=self.settings.max_predict_pieces
+            self._tokenizer.encode(list(rows)), max_pieces=self.settings.max_predict_pieces
         )
-        return classifier.pool(batches, len(texts), self._dtype, Dropout(0.0))
+        vectors = classifier.pool(batches, len(rows), self._dtype, Dropout(0.0))
+        return vectors if len(rows) == len(texts) else vectors[[rows[text] for text in texts]]
 
     def _cached_pieces(self, texts: Sequence[str]) -> List[numpy.ndarray]:
         found = [self._pieces.get(text) for text in texts]

@@ -253,6 +253,16 @@ def test_memory_does_not_grow_with_the_file(nlp, tmp_path):
     assert peaks[1] < 1.5 * peaks[0] + 500_000
 
 
+def test_words_of_the_texts_are_forgotten(nlp, tmp_path, monkeypatch):
+    monkeypatch.setattr("spacy_xlt.cli.predict.ZONE_TEXTS", 10)
+    source = write(tmp_path / "in.txt", "".join(f"A word{i}\n" for i in range(105)))
+    known = set(nlp.vocab.strings)
+    predict(nlp, source, tmp_path / "out.jsonl", batch_size=4)
+    assert set(nlp.vocab.strings) == known
+    texts = [row["text"] for row in read_jsonl(tmp_path / "out.jsonl")]
+    assert texts == [f"A word{i}" for i in range(105)]
+
+
 def test_a_reader_that_goes_away_is_no_traceback(make_pipeline, standin, tmp_path):
     source = write(tmp_path / "in.txt", "A\n" * 20_000)
     command = [sys.executable, "-m", "spacy", "xlt", "predict", str(make_pipeline()), str(source)]

@@ -313,6 +313,16 @@ def test_frozen_tensors_stay_bit_identical(make_shim, freeze, model_type):
         assert torch.equal(tensor, before[name]) == (name in frozen), name
 
 
+def test_equal_texts_are_computed_once(make_shim, monkeypatch):
+    shim = make_shim()
+    texts = [TEXTS[i] for i in (2, 0, 2, 1, 0, 2)]
+    expected = torch.cat([shim.predict([text]) for text in texts])
+    encode, seen = shim.tokenizer.encode, []
+    monkeypatch.setattr(shim.tokenizer, "encode", lambda x: seen.extend(x) or encode(x))
+    torch.testing.assert_close(shim.predict(texts), expected, atol=1e-5, rtol=1e-4)
+    assert seen == [TEXTS[2], TEXTS[0], TEXTS[1]]
+
+
 def test_features_of_a_frozen_encoder_are_computed_once(make_shim, monkeypatch):
     shim = make_shim(freeze="encoder")
     seen = []
