@@ -4,34 +4,49 @@
     python -m spacy xlt data import SIB200 corpora/all --format sib200
     python tests/benchmarks/speed.py train corpora/all ENCODER
     python tests/benchmarks/speed.py predict corpora/all ENCODER PIPELINE
+    python tests/benchmarks/speed.py precision corpora/all PIPELINE
+    python tests/benchmarks/speed.py growth corpora/all ENCODER PIPELINE
+    python tests/benchmarks/speed.py table
 
 Every peer runs in a process of its own, with the same encoder, texts and number of threads, one
 after the other and the whole round again, so that what else happens on the machine hits all alike.
 PIPELINE is one that `configs/zero_shot.cfg` trained on the same encoder. Do not use the machine
-for anything else meanwhile.
+for anything else meanwhile. A command begins its results anew unless told to `--add`.
 """
 
 import json
 import os
+import platform
 import random
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from importlib import metadata
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Optional
+from typing import Any, Dict, Iterable, List, Optional
 
 import typer
-
-from spacy_xlt.files import folder_size
+from peers import BATCH, N_LABELS, PREDICTORS, TRAINERS, Predictor, Step
 
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "assets" / "results" / "speed"
+README = ROOT / "README.md"
+START, END = "<!-- speed: start -->", "<!-- speed: end -->"
+OURS = "spacy-xlt"
 LANGS = ("en", "zh", "ru", "sw", "th", "ar")
-BATCH = 32
-N_LABELS = 7
+MEASURED = (
+    "torch",
+    "spacy",
+    "spacy-transformers",
+    "transformers",
+    "sentence-transformers",
+    "openvino",
+    "onnxruntime",
+)
 N_LATENCY = 100
+GROWTH_SIZES = (1_000, 10_000, 50_000, 200_000)
 app = typer.Typer(help=__doc__, no_args_is_help=True)
 
 
@@ -39,7 +54,26 @@ app = typer.Typer(help=__doc__, no_args_is_help=True)
 
 
 def read_texts(corpora: Path, split: str, n: int) -> List[str]:
-    """Texts in six languages and scripts, shuffled; some joined to longer ones."""
+    """Sentences in six languages and scripts, then two or four of them together; shuffled."""
+    texts = _read_corpus(corpora, split)
+    rng = random.Random(0)
+    joined = [" ".join(rng.sample(texts, rng.choice((2, 4)))) for _ in range(n - len(texts))]
+    texts += joined
+    rng.shuffle(texts)
+    return texts[:n]
+
+
+def cut_texts(corpora: Path, n: int) -> Iterable[str]:
+    """Short texts, no two alike, each with a word that no other has."""
+    texts = _read_corpus(corpora, "train")
+    rng = random.Random(0)
+    for i in range(n):
+        text = rng.choice(texts)
+        start = rng.randrange(max(1, len(text) - 30))
+        yield f"{' '.join(text[start : start + 30].split())} {i:x}"
+
+
+def _read_corpus(corpora: Path, split: str) -> List[str]:
     import spacy
     from spacy.tokens import DocBin
 
@@ -48,225 +82,24 @@ def read_texts(corpora: Path, split: str, n: int) -> List[str]:
     for lang in LANGS:
         bin = DocBin().from_disk(corpora / split / f"{lang}.spacy")
         texts += [doc.text for doc in bin.get_docs(vocab)]
-    rng = random.Random(0)
-    while len(texts) < n:
-        texts.append(" ".join(rng.sample(texts, rng.choice((1, 2, 4)))))
-    rng.shuffle(texts)
-    return texts[:n]
-
-
-# -- peers: training ------------------------------------------------------------------------
-# Each gives a function that takes one optimizer step on a batch of texts and labels.
-
-
-def train_xlt(encoder: Path, precision: str) -> Callable[[List[str], List[int]], None]:
-    import spacy
-    from thinc.api import Adam
-
-    nlp = spacy.blank("xx")
-    model = {"precision": precision, "encoder": {"path": str(encoder)}}
-    nlp.add_pipe("xlt_textcat", config={"probe_strength": 0.0, "model": model})
-    return spacy_step(nlp, Adam(5e-5, L2=0.01, use_averages=False))
-
-
-def train_spacy(encoder: Path) -> Callable[[List[str], List[int]], None]:
-    """As `spacy init config --gpu --pipeline textcat` writes it."""
-    return spacy_step(make_stock_spacy(encoder))
-
-
-def spacy_step(nlp: Any, optimizer: Any = None) -> Callable[[List[str], List[int]], None]:
-    """A step of an uninitialized pipeline; without an optimizer, with that of its config."""
-    from spacy.training import Example
-
-    own = nlp.initialize(lambda: one_example_per_label(nlp))
-    sgd = own if optimizer is None else optimizer
-
-    def step(texts: List[str], labels: List[int]) -> None:
-        examples = [
-            Example.from_dict(nlp.make_doc(text), {"cats": cats_of(label)})
-            for text, label in zip(texts, labels, strict=True)
-        ]
-        nlp.update(examples, sgd=sgd, drop=0.1)
-
-    return step
-
-
-def one_example_per_label(nlp: Any) -> List[Any]:
-    from spacy.training import Example
-
-    return [
-        Example.from_dict(nlp.make_doc("a"), {"cats": cats_of(label)}) for label in range(N_LABELS)
-    ]
-
-
-def cats_of(label: int) -> Dict[str, float]:
-    return {f"L{i}": float(i == label) for i in range(N_LABELS)}
-
-
-def make_stock_spacy(encoder: Path) -> Any:
-    from spacy import util
-    from spacy.cli.init_config import init_config
-
-    config = init_config(lang="xx", pipeline=["textcat"], optimize="efficiency", gpu=True)
-    config = config.copy()
-    config["components"]["transformer"]["model"]["name"] = str(encoder)
-    return util.load_model_from_config(config.interpolate(), auto_fill=True)
-
-
-def train_trainer(encoder: Path) -> Callable[[List[str], List[int]], None]:
-    """transformers' Trainer with its defaults: padding to the longest, fp32; its own step."""
-    import torch
-    from transformers import (
-        AutoModelForSequenceClassification,
-        AutoTokenizer,
-        DataCollatorWithPadding,
-        Trainer,
-        TrainingArguments,
-    )
-
-    tokenizer = AutoTokenizer.from_pretrained(encoder)
-    model = AutoModelForSequenceClassification.from_pretrained(encoder, num_labels=N_LABELS)
-    collate = DataCollatorWithPadding(tokenizer)
-    arguments = TrainingArguments(
-        tempfile.mkdtemp(), per_device_train_batch_size=BATCH, report_to=[], use_cpu=True
-    )
-    trainer = Trainer(model, arguments, data_collator=collate)
-    trainer.create_optimizer_and_scheduler(1000)
-
-    def step(texts: List[str], labels: List[int]) -> None:
-        rows = [
-            {**tokenizer(text, truncation=True), "labels": label}
-            for text, label in zip(texts, labels, strict=True)
-        ]
-        trainer.training_step(model, collate(rows))
-        torch.nn.utils.clip_grad_norm_(model.parameters(), arguments.max_grad_norm)
-        trainer.optimizer.step()
-        trainer.lr_scheduler.step()
-        model.zero_grad()
-
-    return step
-
-
-TRAINERS: Dict[str, Callable[[Path], Callable[[List[str], List[int]], None]]] = {
-    "spacy-xlt": lambda encoder: train_xlt(encoder, "auto"),
-    "spacy-xlt, fp32": lambda encoder: train_xlt(encoder, "fp32"),
-    "stock spaCy": train_spacy,
-    "transformers Trainer": train_trainer,
-}
-
-# -- peers: prediction ----------------------------------------------------------------------
-# Each gives functions that predict many texts, and one.
-
-
-class Predictor:
-    """What predicts many texts, and one; and what loads it again, if that is measured."""
-
-    def __init__(self, many: Any, one: Any, load: Any = None, size: Optional[int] = None):
-        self.many, self.one, self.load, self.size = many, one, load, size
-
-
-def predict_xlt(encoder: Path, pipeline: Path, precision: str) -> Predictor:
-    import spacy
-
-    settings = {"components.textcat.model.precision": precision}
-    load = lambda: spacy.load(pipeline, config=settings)  # noqa: E731
-    nlp = load()
-    return Predictor(
-        lambda texts: [max(doc.cats, key=doc.cats.get) for doc in nlp.pipe(texts)],
-        nlp,
-        load,
-        folder_size(pipeline),
-    )
-
-
-def predict_spacy(encoder: Path, pipeline: Path) -> Predictor:
-    import spacy
-
-    nlp = make_stock_spacy(encoder)
-    nlp.initialize(lambda: one_example_per_label(nlp))
-    folder = Path(tempfile.mkdtemp())
-    nlp.to_disk(folder)
-    return Predictor(
-        lambda texts: [doc.cats for doc in nlp.pipe(texts)],
-        nlp,
-        lambda: spacy.load(folder),
-        folder_size(folder),
-    )
-
-
-def predict_pipeline(encoder: Path, pipeline: Path, batch_size: int) -> Predictor:
-    from transformers import AutoModelForSequenceClassification, AutoTokenizer
-    from transformers import pipeline as make_pipeline
-
-    folder = tempfile.mkdtemp()
-    AutoModelForSequenceClassification.from_pretrained(
-        encoder, num_labels=N_LABELS
-    ).save_pretrained(folder)
-    AutoTokenizer.from_pretrained(encoder).save_pretrained(folder)
-    load = lambda: make_pipeline("text-classification", folder, device=-1)  # noqa: E731
-    classify = load()
-    return Predictor(
-        lambda texts: classify(texts, batch_size=batch_size, truncation=True),
-        lambda text: classify(text, truncation=True),
-        load,
-    )
-
-
-def predict_sentences(encoder: Path, pipeline: Path, backend: str) -> Predictor:
-    """sentence-transformers with a linear model on its vectors.
-
-    ONNX in int8, which needs no examples; OpenVINO in the precision that it chooses itself, since
-    its int8 is calibrated on a data set from the model hub.
-    """
-    import numpy
-    from sentence_transformers import SentenceTransformer, models
-    from sentence_transformers.backend import export_dynamic_quantized_onnx_model
-
-    folder = tempfile.mkdtemp()
-    word = models.Transformer(str(encoder), max_seq_length=512)
-    SentenceTransformer(modules=[word, models.Pooling(word.get_word_embedding_dimension())]).save(
-        folder
-    )
-    settings: Dict[str, Any] = {}
-    if backend != "torch":
-        model = SentenceTransformer(folder, backend=backend, device="cpu")
-        model.save_pretrained(folder)
-    if backend == "onnx":
-        export_dynamic_quantized_onnx_model(model, "avx512_vnni", folder)
-        settings = {"file_name": "onnx/model_qint8_avx512_vnni.onnx"}
-    load = lambda: SentenceTransformer(  # noqa: E731
-        folder, backend=backend, device="cpu", model_kwargs=settings
-    )
-    model = load()
-    head = numpy.random.default_rng(0).normal(size=(384, N_LABELS)).astype("f")
-
-    def many(texts: List[str]) -> Any:
-        return (model.encode(texts, batch_size=BATCH) @ head).argmax(axis=1)
-
-    return Predictor(many, lambda text: many([text]), load)
-
-
-PREDICTORS: Dict[str, Callable[[Path, Path], Predictor]] = {
-    "spacy-xlt": lambda e, p: predict_xlt(e, p, "auto"),
-    "spacy-xlt, fp32": lambda e, p: predict_xlt(e, p, "fp32"),
-    "stock spaCy": predict_spacy,
-    **{
-        f"transformers pipeline, batch {n}": (lambda e, p, n=n: predict_pipeline(e, p, n))
-        for n in (1, 8, 32)
-    },
-    "sentence-transformers": lambda e, p: predict_sentences(e, p, "torch"),
-    "sentence-transformers, ONNX int8": lambda e, p: predict_sentences(e, p, "onnx"),
-    "sentence-transformers, OpenVINO": lambda e, p: predict_sentences(e, p, "openvino"),
-}
+    return texts
 
 
 # -- measuring ------------------------------------------------------------------------------
 
 
 @app.command("train")
-def train(corpora: Path, encoder: Path, n_steps: int = 6, rounds: int = 5, peers: str = "") -> None:
+def train(
+    corpora: Path,
+    encoder: Path,
+    n_steps: int = 6,
+    rounds: int = 5,
+    peers: str = "",
+    add: bool = False,
+) -> None:
     """Optimizer steps at batch 32, in documents per second."""
-    _run_rounds("train", TRAINERS, peers, rounds, [str(corpora), str(encoder), "-", str(n_steps)])
+    names = [name for name in TRAINERS if not peers or name in peers.split(";")]
+    _run_rounds("train", names, rounds, add, [str(corpora), str(encoder), "-", str(n_steps)])
 
 
 @app.command("predict")
@@ -277,24 +110,36 @@ def predict(
     n_texts: int = 5000,
     rounds: int = 5,
     peers: str = "",
+    add: bool = False,
 ) -> None:
-    """Many texts, one at a time, loading, memory and size."""
+    """Many texts, one at a time, loading, memory and size; each round has its share of texts."""
+    names = [name for name in PREDICTORS if not peers or name in peers.split(";")]
     arguments = [str(corpora), str(encoder), str(pipeline), str(n_texts)]
-    _run_rounds("predict", PREDICTORS, peers, rounds, arguments)
+    _run_rounds("predict", names, rounds, add, arguments)
 
 
 @app.command("worker", hidden=True)
-def worker(kind: str, peer: str, corpora: Path, encoder: Path, pipeline: Path, n: int) -> None:
+def worker(
+    kind: str,
+    peer: str,
+    part: int,
+    parts: int,
+    corpora: Path,
+    encoder: Path,
+    pipeline: Path,
+    n: int,
+) -> None:
     """One measurement in a process of its own; its last line of output is JSON."""
     if kind == "train":
-        result = _measure_training(TRAINERS[peer](encoder), read_texts(corpora, "train", 4000), n)
+        texts = read_texts(corpora, "train", 4000)
+        result = measure_training(TRAINERS[peer](encoder), texts[part * BATCH :], n)
     else:
-        texts = read_texts(corpora, "test", n)
-        result = _measure_prediction(PREDICTORS[peer](encoder, pipeline), texts)
+        texts = read_texts(corpora, "test", n)[part::parts]
+        result = measure_prediction(PREDICTORS[peer](encoder, pipeline), texts)
     print(json.dumps(result))
 
 
-def _measure_training(step: Callable[..., None], texts: List[str], n_steps: int) -> Dict[str, Any]:
+def measure_training(step: Step, texts: List[str], n_steps: int) -> Dict[str, Any]:
     rng = random.Random(0)
     seconds = []
     for i in range(n_steps + 2):
@@ -307,58 +152,249 @@ def _measure_training(step: Callable[..., None], texts: List[str], n_steps: int)
     return {"docs_per_second": n_steps * BATCH / sum(seconds[2:])}
 
 
-def _measure_prediction(predictor: Predictor, texts: List[str]) -> Dict[str, Any]:
+def measure_prediction(predictor: Predictor, texts: List[str]) -> Dict[str, Any]:
     import resource
 
     predictor.many(texts[:64])
     start = time.perf_counter()
-    predicted = predictor.many(texts)
+    predictor.many(texts)
     seconds = time.perf_counter() - start
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     times = []
-    for text in texts[:: max(1, len(texts) // N_LATENCY)][:N_LATENCY]:
+    for text in sorted(texts, key=len)[: len(texts) // 4][-N_LATENCY:]:
         start = time.perf_counter()
         predictor.one(text)
         times.append(time.perf_counter() - start)
-    result: Dict[str, Any] = {
+    start = time.perf_counter()
+    predictor.load()
+    return {
         "docs_per_second": len(texts) / seconds,
         "p50_ms": 1000 * statistics.median(times),
         "p99_ms": 1000 * sorted(times)[int(0.99 * len(times))],
+        "load_seconds": time.perf_counter() - start,
         "memory_bytes": memory,
         "disk_bytes": predictor.size,
+        "n_texts": len(texts),
     }
-    if predictor.load is not None:
-        start = time.perf_counter()
-        predictor.load()
-        result["load_seconds"] = time.perf_counter() - start
-    if isinstance(predicted[0], str):
-        result["labels"] = "".join(label[0] + label[-1] for label in predicted)
-    return result
 
 
-def _run_rounds(
-    kind: str, peers: Dict[str, Any], chosen: str, rounds: int, arguments: List[str]
-) -> None:
-    names = [name for name in peers if not chosen or name in chosen.split(";")]
-    RESULTS.mkdir(parents=True, exist_ok=True)
-    for number in range(rounds):
-        for name in names:
-            result = _run_worker(kind, name, arguments)
-            path = RESULTS / f"{kind}.json"
-            found = json.loads(path.read_text()) if path.exists() else {}
-            found.setdefault(name, []).append(result)
-            path.write_text(json.dumps(found, indent=1, sort_keys=True) + "\n")
+def _run_rounds(kind: str, peers: List[str], rounds: int, add: bool, arguments: List[str]) -> None:
+    path = RESULTS / f"{kind}.json"
+    found = json.loads(path.read_text()) if add else {"machine": describe_machine(), "runs": {}}
+    for part in range(rounds):
+        for peer in peers:
+            result = _run_worker([kind, peer, str(part), str(rounds), *arguments])
+            found["runs"].setdefault(peer, []).append(result)
+            _write(path, found)
             shown = {k: round(v, 3) for k, v in result.items() if isinstance(v, (int, float))}
-            print(f"{kind} round {number + 1}: {name}: {shown or result}", flush=True)
+            print(f"{kind} {part + 1}/{rounds}: {peer}: {shown or result}", flush=True)
 
 
-def _run_worker(kind: str, peer: str, arguments: List[str]) -> Dict[str, Any]:
-    command = [sys.executable, __file__, "worker", kind, peer, *arguments]
+def _run_worker(arguments: List[str]) -> Dict[str, Any]:
+    command = [sys.executable, __file__, "worker", *arguments]
     environment = {**os.environ, "TOKENIZERS_PARALLELISM": "true", "HF_HUB_OFFLINE": "1"}
     done = subprocess.run(command, capture_output=True, text=True, env=environment)
     if done.returncode:
         return {"error": done.stderr.strip().splitlines()[-1][:300] if done.stderr else "killed"}
     return json.loads(done.stdout.strip().splitlines()[-1])
+
+
+@app.command("precision")
+def precision(corpora: Path, pipeline: Path) -> None:
+    """What bfloat16 changes: labels of all test texts, and mean accuracy over the languages."""
+    import spacy
+
+    from spacy_xlt.corpora.reader import create_corpus_v1
+    from spacy_xlt.languages import get_doc_language
+
+    predicted = {}
+    for name in ("bf16", "fp32"):
+        nlp = spacy.load(pipeline, config={"components.textcat.model.precision": name})
+        examples = list(create_corpus_v1(path=str(corpora / "test"))(nlp))
+        docs = nlp.pipe([eg.reference.text for eg in examples])
+        predicted[name] = [max(doc.cats, key=doc.cats.get) for doc in docs]
+    right: Dict[str, Dict[str, List[bool]]] = {}
+    for name, labels in predicted.items():
+        for eg, label in zip(examples, labels, strict=True):
+            by_lang = right.setdefault(get_doc_language(eg.reference), {})
+            by_lang.setdefault(name, []).append(eg.reference.cats[label] == 1.0)
+    pairs = list(zip(*predicted.values(), strict=True))
+    result = {
+        "n_texts": len(pairs),
+        "same_label": statistics.mean(float(a == b) for a, b in pairs),
+        **{
+            f"accuracy_{name}": statistics.mean(statistics.mean(r[name]) for r in right.values())
+            for name in predicted
+        },
+    }
+    _write(RESULTS / "precision.json", result)
+    print(result)
+
+
+@app.command("growth")
+def growth(corpora: Path, encoder: Path, pipeline: Path) -> None:
+    """Time and memory of `spacy xlt predict` as its input grows; one thread."""
+    from spacy_xlt.pieces import PieceTokenizer
+
+    tokenizer = PieceTokenizer.from_path(encoder)
+    n_special = len(tokenizer.starts) + len(tokenizer.ends)
+    runs = []
+    for n in GROWTH_SIZES:
+        with tempfile.TemporaryDirectory() as directory:
+            source = Path(directory) / "in.txt"
+            texts = list(cut_texts(corpora, n))
+            source.write_text("\n".join(texts) + "\n", encoding="utf8")
+            command = [sys.executable, "-m", "spacy", "xlt", "predict", str(pipeline), str(source)]
+            process = subprocess.Popen(
+                [*command, str(Path(directory) / "out.jsonl")],
+                env={**os.environ, "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"},
+                stderr=subprocess.DEVNULL,
+            )
+            _, status, usage = os.wait4(process.pid, 0)
+            if status:
+                raise SystemExit(f"{' '.join(command)} ended with status {status}")
+        runs.append(
+            {
+                "n_texts": n,
+                "n_pieces": sum(p.size + n_special for p in tokenizer.encode(texts)),
+                "cpu_seconds": usage.ru_utime + usage.ru_stime,
+                "memory_bytes": usage.ru_maxrss * 1024,
+            }
+        )
+        print(runs[-1], flush=True)
+        _write(RESULTS / "growth.json", {"machine": describe_machine(), "runs": runs})
+
+
+def describe_machine() -> Dict[str, Any]:
+    """Processor, threads, rates of a lone matrix product, and versions of what is measured."""
+    import torch
+
+    from spacy_xlt.layers.timing import measure_product_rate
+
+    cpu = torch.device("cpu")
+    return {
+        "processor": torch.backends.cpu.get_cpu_capability(),
+        "system": platform.system(),
+        "threads": torch.get_num_threads(),
+        "gflops_bf16": round(measure_product_rate(cpu, torch.bfloat16) / 1e9),
+        "gflops_fp32": round(measure_product_rate(cpu, torch.float32) / 1e9),
+        "versions": {name: _version(name) for name in MEASURED},
+    }
+
+
+def _version(name: str) -> Optional[str]:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _write(path: Path, result: Any) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(result, indent=1, sort_keys=True) + "\n")
+
+
+# -- the README's tables --------------------------------------------------------------------
+
+
+@app.command("table")
+def table() -> None:
+    """Write the tables into the README."""
+    README.write_text(with_table(README.read_text(encoding="utf8")), encoding="utf8")
+
+
+def with_table(text: str) -> str:
+    """A README with the tables between its markers."""
+    before, rest = text.split(START, 1)
+    _, after = rest.split(END, 1)
+    results = {path.stem: json.loads(path.read_text()) for path in sorted(RESULTS.glob("*.json"))}
+    return "\n".join([before + START, "", *summarise(results), "", END + after])
+
+
+def summarise(results: Dict[str, Any]) -> List[str]:
+    """Lines of Markdown tables over the results by name: training, prediction, growth."""
+    lines: List[str] = []
+    if "train" in results:
+        lines += [
+            "| training at batch 32 | rounds | docs/s | spacy-xlt is faster by |",
+            "|---|---|---|---|",
+        ]
+        for peer, runs in _good_runs(results["train"]).items():
+            ratio = _ratio(results["train"], peer)
+            lines.append(
+                f"| {peer} | {len(runs)} | {_median(runs, 'docs_per_second'):.1f} | {ratio} |"
+            )
+        lines.append("")
+    if "predict" in results:
+        lines += [
+            "| prediction | rounds | docs/s | spacy-xlt is faster by | one text, p50 | p99 "
+            "| load | memory | disk |",
+            "|---|---|---|---|---|---|---|---|---|",
+        ]
+        for peer, runs in _good_runs(results["predict"]).items():
+            size = "" if runs[0]["disk_bytes"] is None else f"{runs[0]['disk_bytes'] / 1e6:.0f} MB"
+            lines.append(
+                f"| {peer} | {len(runs)} | {_median(runs, 'docs_per_second'):.1f} "
+                f"| {_ratio(results['predict'], peer)} "
+                f"| {_median(runs, 'p50_ms'):.1f} ms | {_median(runs, 'p99_ms'):.1f} ms "
+                f"| {_median(runs, 'load_seconds'):.2f} s "
+                f"| {_median(runs, 'memory_bytes') / 1e9:.2f} GB | {size} |"
+            )
+        lines.append("")
+    if "growth" in results:
+        lines += [
+            "| `spacy xlt predict`, one thread | word pieces | CPU time | peak memory |",
+            "|---|---|---|---|",
+        ]
+        for run in results["growth"]["runs"]:
+            lines.append(
+                f"| {run['n_texts']:,} texts | {run['n_pieces']:,} | {run['cpu_seconds']:.0f} s "
+                f"| {run['memory_bytes'] / 1e9:.2f} GB |"
+            )
+        lines.append("")
+    if "precision" in results:
+        found = results["precision"]
+        lines += [
+            f"In bfloat16, {found['same_label']:.1%} of {found['n_texts']:,} test texts get the "
+            f"label that they get in fp32;",
+            f"mean accuracy over the languages is {found['accuracy_bf16']:.3f}, and "
+            f"{found['accuracy_fp32']:.3f} in fp32.",
+            "",
+        ]
+    machines = [results[name]["machine"] for name in ("train", "predict") if name in results]
+    if machines:
+        machine = machines[-1]
+        versions = ", ".join(f"{k} {v}" for k, v in machine["versions"].items() if v)
+        lines += [
+            f"Measured on {machine['threads']} threads of a CPU with {machine['processor']}, where "
+            f"a lone matrix product reaches",
+            f"{machine['gflops_bf16']} GFLOP/s in bfloat16 and {machine['gflops_fp32']} in fp32; "
+            f"{versions}.",
+        ]
+    return lines
+
+
+def _good_runs(result: Dict[str, Any]) -> Dict[str, List[Dict[str, Any]]]:
+    """Runs without an error, by peer."""
+    good = {peer: [r for r in runs if "error" not in r] for peer, runs in result["runs"].items()}
+    return {peer: runs for peer, runs in good.items() if runs}
+
+
+def _median(runs: List[Dict[str, Any]], key: str) -> float:
+    return statistics.median(run[key] for run in runs)
+
+
+def _ratio(result: Dict[str, Any], peer: str) -> str:
+    """Median over the rounds of what this package does more than a peer in the same round."""
+    if peer == OURS:
+        return ""
+    pairs = zip(result["runs"][OURS], result["runs"][peer], strict=False)
+    ratios = [
+        ours["docs_per_second"] / other["docs_per_second"]
+        for ours, other in pairs
+        if "error" not in ours and "error" not in other
+    ]
+    return f"{statistics.median(ratios):.1f}×"
 
 
 if __name__ == "__main__":
