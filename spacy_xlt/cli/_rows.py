@@ -6,7 +6,7 @@ import json
 import sys
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, Dict, Iterator, List, Mapping, Optional, Tuple
+from typing import IO, Any, Dict, Iterator, List, Mapping, Optional, Tuple, Union
 
 from ..corpora.formats import file_format, read_records
 from ..files import staged_file
@@ -68,6 +68,33 @@ def read_rows(path: Path, format: str, text_field: str) -> Iterator[Tuple[int, A
                 yield number, {text_field: text}, text
         except (gzip.BadGzipFile, EOFError) as e:
             raise ValueError(f"'{path}' is not a complete gzip file: {e}.") from e
+
+
+def get_text(row: Union[Row, str], text_field: str, max_length: int) -> str:
+    """Text of a row that was read.
+
+    row (Union[Row, str]): The row, or the reason why there is none.
+    max_length (int): Most characters, which is the pipeline's `nlp.max_length`.
+    RAISES (ValueError): With the reason why the row has no text that can be read.
+    """
+    if isinstance(row, str):
+        raise ValueError(row)
+    if text_field not in row:
+        has = ", ".join(map(str, row)) or "none"
+        raise ValueError(f"no field '{text_field}' (fields: {has}): name it with --text-field")
+    text = row[text_field]
+    if not isinstance(text, str):
+        raise ValueError(f"field '{text_field}' is {type(text).__name__}, expected a string")
+    if len(text) > max_length:
+        raise ValueError(
+            f"the text has {len(text):,} characters; the pipeline reads at most {max_length:,} "
+            f"(nlp.max_length): divide it"
+        )
+    try:
+        text.encode("utf8")
+    except UnicodeEncodeError as e:
+        raise ValueError("the text holds half a character (a lone surrogate)") from e
+    return text
 
 
 @contextmanager

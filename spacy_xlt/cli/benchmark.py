@@ -22,7 +22,9 @@ def benchmark_cli(
         ..., help="Corpus (.spacy or a directory), or a table or text file as for predict"
     ),
     output: Optional[Path] = Opt(None, "--output", "-o", help="JSON file for all figures"),
-    n_texts: int = Opt(1000, "--n-texts", "-n", help="Texts to measure with; repeated if fewer"),
+    n_texts: int = Opt(
+        1000, "--n-texts", "-n", help="Texts to measure with, at most; equal ones count once"
+    ),
     n_runs: int = Opt(5, "--runs", "-r", help="Repetitions; medians are shown"),
     text_field: str = Opt("text", "--text-field", "-t", help="Field that holds the text"),
     component: Optional[str] = COMPONENT,
@@ -100,25 +102,24 @@ def read_texts(nlp: "Language", path: Path, text_field: str) -> List[str]:
     RAISES (ValueError): If a row has no text.
     """
     from ..corpora.reader import create_corpus_v1
-    from ._rows import INPUT_FORMATS, find_format, read_rows
+    from ._rows import INPUT_FORMATS, find_format, get_text, read_rows
 
     if path.is_dir() or path.suffix == ".spacy":
         return [eg.reference.text for eg in create_corpus_v1(path=str(path))(nlp)]
     texts = []
     for line, row, _ in read_rows(path, find_format(path, None, INPUT_FORMATS, "txt"), text_field):
-        text = row.get(text_field) if isinstance(row, dict) else None
-        if not isinstance(text, str):
-            reason = row if isinstance(row, str) else f"no text in a field '{text_field}'"
-            raise ValueError(f"{path}:{line}: {reason}. Mend the row, or name the field with -t.")
-        texts.append(text)
+        try:
+            texts.append(get_text(row, text_field, nlp.max_length))
+        except ValueError as e:
+            raise ValueError(f"{path}:{line}: {e}. Mend the row, or leave it out.") from e
     return texts
 
 
 def draw_evenly(texts: List[str], n: int) -> List[str]:
-    """As many texts from all over a list, in its order; over and over if it has too few."""
-    if len(texts) >= n:
-        return [texts[i * len(texts) // n] for i in range(n)]
-    return [texts[i % len(texts)] for i in range(n)]
+    """So many different texts from all over a list, in its order; all if it has no more."""
+    distinct = list(dict.fromkeys(texts))
+    n = min(n, len(distinct))
+    return [distinct[i * len(distinct) // n] for i in range(n)]
 
 
 def show_speed(result: "SpeedResult") -> None:

@@ -234,12 +234,12 @@ def _texts(
     bad: BadRows,
 ) -> Iterator[Tuple[str, Tuple[int, Dict[str, Any]]]]:
     """Text of each good row, with its line and fields."""
+    from ._rows import get_text
+
     for line, row, content in rows:
         try:
-            if isinstance(row, str):
-                raise ValueError(row)
+            text = get_text(row, text_field, max_length)
             fields.check(row)
-            text = _get_text(row, text_field, max_length)
         except ValueError as e:
             bad.add(line, str(e), content)
             continue
@@ -258,26 +258,6 @@ def _pipe_and_forget(
         part = chain([first], islice(rest, ZONE_TEXTS - 1))
         with nlp.memory_zone():
             yield from nlp.pipe(part, as_tuples=True, batch_size=batch_size)
-
-
-def _get_text(row: Dict[str, Any], text_field: str, max_length: int) -> str:
-    """RAISES (ValueError): With the reason why the row has no text that can be read."""
-    if text_field not in row:
-        has = ", ".join(map(str, row)) or "none"
-        raise ValueError(f"no field '{text_field}' (fields: {has}): name it with --text-field")
-    text = row[text_field]
-    if not isinstance(text, str):
-        raise ValueError(f"field '{text_field}' is {type(text).__name__}, expected a string")
-    if len(text) > max_length:
-        raise ValueError(
-            f"the text has {len(text):,} characters; the pipeline reads at most {max_length:,} "
-            f"(nlp.max_length): divide it"
-        )
-    try:
-        text.encode("utf8")
-    except UnicodeEncodeError as e:
-        raise ValueError("the text holds half a character (a lone surrogate)") from e
-    return text
 
 
 def _default_rejects(output: Path) -> Optional[Path]:

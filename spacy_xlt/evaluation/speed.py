@@ -109,7 +109,7 @@ def measure_speed(
     """Time a pipeline on texts: in batches, one at a time, and the encoder alone in turn.
 
     nlp (Language): The pipeline.
-    texts (Sequence[str]): The texts.
+    texts (Sequence[str]): Texts, no two alike: a component may compute equal ones once.
     component (Optional[str]): Text classifier, where the pipeline has several.
     load (Optional[Callable[[], Language]]): Loads the same pipeline again, to be timed.
     n_runs (int): Repetitions.
@@ -121,6 +121,8 @@ def measure_speed(
     """
     if not texts:
         raise ValueError("There are no texts to measure with.")
+    if len(set(texts)) < len(texts):
+        raise ValueError("Some texts are equal, which would be measured as one. Leave them out.")
     if n_runs < 1:
         raise ValueError(f"The number of runs is {n_runs}; allowed is 1 or more.")
     task = find_task(nlp, component)

@@ -10,7 +10,7 @@ from spacy_xlt.cli.benchmark import benchmark, draw_evenly
 @pytest.fixture
 def texts(tmp_path):
     path = tmp_path / "texts.jsonl"
-    rows = ["pizza for everybody", "", "这里有taxi吗", "taxi " * 200]
+    rows = ["pizza for everybody", "", "这里有taxi吗", "taxi " * 200, "", *map(str, range(30))]
     path.write_text("".join(json.dumps({"text": text}) + "\n" for text in rows))
     return path
 
@@ -76,14 +76,14 @@ def test_texts_come_from_tables_text_files_and_corpora(trained_dir, tmp_path):
             (tmp_path / "texts.csv", "body"),
         )
     ]
-    assert counts == [26, 26, 22, 24]
+    assert counts == [13, 13, 11, 12]
 
 
 @pytest.mark.parametrize(
     "name, content, message",
     [
         ("texts.txt", "", "holds no text"),
-        ("texts.jsonl", '{"body": "pizza"}\n', "texts.jsonl:1: no text in a field 'text'"),
+        ("texts.jsonl", '{"body": "pizza"}\n', "texts.jsonl:1: no field 'text'"),
         ("texts.csv", "text\npizza\n\xff\n", "undecodable"),
     ],
 )
@@ -98,12 +98,8 @@ def test_missing_files_and_odd_settings(trained_dir, texts, tmp_path):
     assert "allowed is 1 or more" in said(run(trained_dir, texts, "--n-texts", 0))
 
 
-@pytest.mark.parametrize("n", [1, 2, 3, 7, 10])
+@pytest.mark.parametrize("n", [1, 2, 3, 5, 10])
 def test_texts_are_drawn_from_all_over(n):
-    texts = list("abcde")
-    drawn = draw_evenly(texts, n)
-    assert len(drawn) == n
-    if n <= 5:
-        assert drawn == sorted(set(drawn)) and drawn[0] == "a"
-    else:
-        assert set(drawn) == set(texts)
+    drawn = draw_evenly(list("abbacddeee"), n)
+    assert len(drawn) == min(n, 5)
+    assert drawn == sorted(set(drawn)) and drawn[0] == "a"
