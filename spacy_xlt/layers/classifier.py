@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from ..types import Freeze
 from .dropout import Dropout
 from .encoder import Encoder, build_encoder
+from .window_cache import WindowCache
 from .windows import WindowBatch
 
 
@@ -38,7 +39,12 @@ class TextClassifier(nn.Module):
         return self.head.weight.device
 
     def pool(
-        self, batches: Sequence[WindowBatch], n_docs: int, dtype: torch.dtype, dropout: Dropout
+        self,
+        batches: Sequence[WindowBatch],
+        n_docs: int,
+        dtype: torch.dtype,
+        dropout: Dropout,
+        frozen: Optional[WindowCache] = None,
     ) -> Tensor:
         """One vector per document: the weighted mean of its pieces over all its windows.
 
@@ -46,6 +52,7 @@ class TextClassifier(nn.Module):
         n_docs (int): Number of documents; one without windows gets the zero vector.
         dtype (torch.dtype): Arithmetic of the encoder's matrix products.
         dropout (Dropout): Dropout inside the encoder.
+        frozen (Optional[WindowCache]): Keeps what the encoder's frozen lowest layers give.
         RETURNS (Tensor): fp32. Shape: (n_docs, width)
         """
         assert self.encoder is not None
@@ -53,7 +60,7 @@ class TextClassifier(nn.Module):
         sums = torch.zeros(n_docs, self.width, device=device)
         totals = torch.zeros(n_docs, 1, device=device)
         for batch in batches:
-            hidden = self.encoder(batch, dtype=dtype, dropout=dropout)
+            hidden = self.encoder(batch, dtype=dtype, dropout=dropout, frozen=frozen)
             docs = torch.from_numpy(batch.docs).to(device)
             matrix = batch.pool_matrix(device)
             sums = sums.index_add(0, docs, matrix @ hidden)

@@ -17,11 +17,13 @@ from .device import autocast
 from .dropout import Dropout
 from .packed_bert import (
     LayerMaps,
-    encode_packed,
+    embed_pieces,
     maps_for_prediction,
     maps_for_training,
+    run_layers,
     supports_packing,
 )
+from .window_cache import WindowCache
 from .windows import WindowBatch
 
 # model_type -> class of transformers that has the encoder and nothing more. Named here rather than
@@ -90,17 +92,50 @@ class Encoder(nn.Module):
         """Whether this package computes the layers itself, rather than the transformers library."""
         return supports_packing(self.transformer)
 
-    def forward(self, batch: WindowBatch, *, dtype: torch.dtype, dropout: Dropout) -> Tensor:
+    @property
+    def n_frozen_layers(self) -> int:
+        """Lowest layers that, like all below them, are not trained."""
+        trained = (depth for _, p, depth in self.named_depths() if p.requires_grad)
+        return max(0, min(trained, default=self.n_layers + 1) - 1)
+
+    def forward(
+        self,
+        batch: WindowBatch,
+        *,
+        dtype: torch.dtype,
+        dropout: Dropout,
+        frozen: Optional[WindowCache] = None,
+    ) -> Tensor:
         """Encode windows.
 
         batch (WindowBatch): The windows.
         dtype (torch.dtype): Arithmetic of linear maps and attention.
         dropout (Dropout): Dropout of training; one with rate 0 for prediction.
+        frozen (Optional[WindowCache]): Keeps what the frozen lowest layers give, which then is
+            without dropout. Encoders that only the transformers library runs make no use of it.
         RETURNS (Tensor): Piece vectors, fp32. Shape: (n_pieces, width)
         """
-        if self.is_packed:
-            maps = self._prediction_maps or maps_for_training(self.transformer, dtype)
-            return encode_packed(self.transformer, maps, batch, dtype=dtype, dropout=dropout)
+        if not self.is_packed:
+            return self._run_library(batch, dtype, dropout)
+        n_frozen = 0 if frozen is None else self.n_frozen_layers
+        if frozen is None or n_frozen == 0:
+            x = embed_pieces(self.transformer, batch, dropout=dropout)
+        else:
+            x = frozen.get(batch, lambda missing: self._run_frozen(missing, n_frozen, dtype))
+        layers = self._layers[n_frozen:]
+        maps = self._prediction_maps or maps_for_training(layers, dtype)
+        return run_layers(layers, maps, x, batch.groups, dtype=dtype, dropout=dropout)
+
+    @torch.no_grad()
+    def _run_frozen(self, batch: WindowBatch, n_layers: int, dtype: torch.dtype) -> Tensor:
+        """Vectors after the lowest layers, without dropout."""
+        layers, nothing = self._layers[:n_layers], Dropout(0.0)
+        x = embed_pieces(self.transformer, batch, dropout=nothing)
+        maps = maps_for_training(layers, dtype)
+        return run_layers(layers, maps, x, batch.groups, dtype=dtype, dropout=nothing)
+
+    def _run_library(self, batch: WindowBatch, dtype: torch.dtype, dropout: Dropout) -> Tensor:
+        """Vectors as the transformers library computes them, from padded windows."""
         set_dropout(self.transformer, dropout.rate)
         device = self.piece_table.device
         parts = []
@@ -110,6 +145,10 @@ class Encoder(nn.Module):
             parts.append(hidden[mask.bool()].float())
         return torch.cat(parts)
 
+    @property
+    def _layers(self) -> List[Any]:
+        return list(self.transformer.encoder.layer)
+
     @torch.no_grad()
     def prepare_for_prediction(self, dtype: torch.dtype) -> None:
         """Arrange the linear maps for speed. Later changes of the weights are not seen.
@@ -117,7 +156,7 @@ class Encoder(nn.Module):
         dtype (torch.dtype): Arithmetic of the maps.
         """
         if self.is_packed:
-            self._prediction_maps = maps_for_prediction(self.transformer, dtype)
+            self._prediction_maps = maps_for_prediction(self._layers, dtype)
         else:
             for parameter in linear_parameters(self):
                 parameter.data = parameter.data.to(dtype)

@@ -43,54 +43,37 @@ class LayerMaps:
     outer: LinearMap
 
 
-def maps_for_training(transformer: Any, dtype: torch.dtype) -> List[LayerMaps]:
-    """The maps of every layer with the weights of this moment, which gradients go through."""
-    return _make_maps(transformer, dtype, cast_map)
+def maps_for_training(layers: Sequence[Any], dtype: torch.dtype) -> List[LayerMaps]:
+    """The maps of layers with the weights of this moment, which gradients go through."""
+    return [_make_maps(layer, dtype, cast_map) for layer in layers]
 
 
-def maps_for_prediction(transformer: Any, dtype: torch.dtype) -> List[LayerMaps]:
-    """The maps of every layer, fast and once for all."""
-    device = transformer.embeddings.word_embeddings.weight.device
-    return _make_maps(transformer, dtype, laid_out_map if can_lay_out(device) else cast_map)
+def maps_for_prediction(layers: Sequence[Any], dtype: torch.dtype) -> List[LayerMaps]:
+    """The maps of layers, fast and once for all."""
+    make = laid_out_map if can_lay_out(next(layers[0].parameters()).device) else cast_map
+    return [_make_maps(layer, dtype, make) for layer in layers]
 
 
-def _make_maps(transformer: Any, dtype: torch.dtype, make: MakeMap) -> List[LayerMaps]:
-    maps = []
-    for layer in transformer.encoder.layer:
-        own = layer.attention.self
-        maps.append(
-            LayerMaps(
-                qkv=make([own.query, own.key, own.value], dtype),
-                attended=make([layer.attention.output.dense], dtype),
-                inner=make([layer.intermediate.dense], dtype),
-                outer=make([layer.output.dense], dtype),
-            )
-        )
-    return maps
+def _make_maps(layer: Any, dtype: torch.dtype, make: MakeMap) -> LayerMaps:
+    own = layer.attention.self
+    return LayerMaps(
+        qkv=make([own.query, own.key, own.value], dtype),
+        attended=make([layer.attention.output.dense], dtype),
+        inner=make([layer.intermediate.dense], dtype),
+        outer=make([layer.output.dense], dtype),
+    )
 
 
-def encode_packed(
-    transformer: Any,
-    maps: Sequence[LayerMaps],
-    batch: WindowBatch,
-    *,
-    dtype: torch.dtype,
-    dropout: Dropout,
-) -> Tensor:
-    """Vectors of the last layer for every piece of a batch.
+def embed_pieces(transformer: Any, batch: WindowBatch, *, dropout: Dropout) -> Tensor:
+    """What the first layer sees of a batch's pieces.
 
     transformer: A model of transformers' BERT family.
-    maps (Sequence[LayerMaps]): The linear maps of its layers.
     batch (WindowBatch): The windows.
-    dtype (torch.dtype): Arithmetic of the maps and of attention. Sums of residuals and
-        LayerNorms stay in fp32.
     dropout (Dropout): Applied where the family applies it.
     RETURNS (Tensor): fp32. Shape: (n_pieces, width)
     """
-    table = transformer.embeddings
-    device = table.word_embeddings.weight.device
-    ids, positions = batch.to_torch(device)
-    config = transformer.config
+    table, config = transformer.embeddings, transformer.config
+    ids, positions = batch.to_torch(table.word_embeddings.weight.device)
     # RoBERTa's positions start after the padding id.
     offset = config.pad_token_id + 1 if "roberta" in config.model_type else 0
     x = (
@@ -98,10 +81,32 @@ def encode_packed(
         + F.embedding(positions + offset, table.position_embeddings.weight).float()
         + table.token_type_embeddings.weight[0].float()
     )
-    x = dropout(_norm(table.LayerNorm, x))
-    n_heads = config.num_attention_heads
-    for layer, own in zip(transformer.encoder.layer, maps, strict=True):
-        context = _attend(own.qkv(x.to(dtype), False), batch.groups, n_heads, dropout)
+    return dropout(_norm(table.LayerNorm, x))
+
+
+def run_layers(
+    layers: Sequence[Any],
+    maps: Sequence[LayerMaps],
+    x: Tensor,
+    groups: List[AttentionGroup],
+    *,
+    dtype: torch.dtype,
+    dropout: Dropout,
+) -> Tensor:
+    """Vectors of pieces after some neighbouring layers.
+
+    layers: Layers of a model of transformers' BERT family.
+    maps (Sequence[LayerMaps]): Their linear maps.
+    x (Tensor): Vectors before them, fp32. Shape: (n_pieces, width)
+    groups (List[AttentionGroup]): The windows of the pieces.
+    dtype (torch.dtype): Arithmetic of the maps and of attention. Sums of residuals and
+        LayerNorms stay in fp32.
+    dropout (Dropout): Applied where the family applies it.
+    RETURNS (Tensor): fp32. Shape: (n_pieces, width)
+    """
+    for layer, own in zip(layers, maps, strict=True):
+        n_heads = layer.attention.self.num_attention_heads
+        context = _attend(own.qkv(x.to(dtype), False), groups, n_heads, dropout)
         x = x + dropout(own.attended(context, False))
         x = _norm(layer.attention.output.LayerNorm, x)
         x = x + dropout(own.outer(own.inner(x.to(dtype), True), False))

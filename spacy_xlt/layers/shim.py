@@ -23,6 +23,7 @@ from .optim import ParameterGroup, TorchOptimizer, group_parameters
 from .ranks import own_share
 from .storage import load_shim, save_shim, shim_from_bytes, shim_to_bytes
 from .timing import EncoderRun, measure_product_rate, precision_name
+from .window_cache import WindowCache
 from .windows import WindowBatch, pack_into_batches, split_into_windows
 
 CACHE_BYTES = 256 * 1024 * 1024
@@ -76,6 +77,7 @@ class TextCatShim(Shim):
         self._optimizer: Optional[TorchOptimizer] = None
         self._mean: Optional[RunningMean] = None
         self._inference: Optional[TextClassifier] = None
+        self._frozen: Optional[WindowCache] = None
         self._warned: set = set()
 
     # -- the classifier ---------------------------------------------------------------------
@@ -236,7 +238,10 @@ class TextCatShim(Shim):
                 max_pieces=self.settings.max_train_pieces,
                 max_windows=self.settings.max_train_windows,
             )
-            pooled = classifier.pool(batches, len(inputs), self._dtype, dropout)
+            if self._frozen is None:
+                kept = torch.float32 if self._dtype == torch.float32 else torch.float16
+                self._frozen = WindowCache(CACHE_BYTES, kept)
+            pooled = classifier.pool(batches, len(inputs), self._dtype, dropout, self._frozen)
         logits = classifier.head(dropout(pooled)).float()
 
         def backprop(d_logits: Tensor) -> Optional[Tensor]:
@@ -460,7 +465,8 @@ class TextCatShim(Shim):
     def __getstate__(self) -> Dict[str, Any]:
         state = dict(self.__dict__)
         # Optimizer state and caches belong to the process that trains.
-        state.update(_optimizer=None, _inference=None, weight_seen=0.0, frozen_stamps={})
+        state.update(_optimizer=None, _inference=None, _frozen=None)
+        state.update(weight_seen=0.0, frozen_stamps={})
         state.update(_pieces=ArrayCache(CACHE_BYTES), _features=ArrayCache(CACHE_BYTES))
         if self._mean is not None and self._model is not None:
             state.update(_mean=None, _model=self._averaged_copy())
@@ -492,7 +498,7 @@ class TextCatShim(Shim):
         if self._model is not None:
             device = f"{device_type}:{device_id}" if device_type == "cuda" else device_type
             self._model.to(device)
-            self._inference = None
+            self._inference = self._frozen = None
 
     def to_disk(self, path: Union[str, Path]) -> None:
         save_shim(self, Path(path))

@@ -99,6 +99,27 @@ class WindowBatch:
             ids[mask] = own_ids
             yield torch.from_numpy(ids).to(device), torch.from_numpy(mask.astype("q")).to(device)
 
+    def split_ids(self) -> List[numpy.ndarray]:
+        """Piece ids of each window."""
+        return numpy.split(self.ids, numpy.cumsum(self.lengths)[:-1])
+
+    def select(self, windows: Sequence[int]) -> "WindowBatch":
+        """A batch of some of the windows, in the same order.
+
+        windows (Sequence[int]): Their places, ascending.
+        """
+        chosen = numpy.zeros(self.lengths.size, dtype=bool)
+        chosen[windows] = True
+        pieces = numpy.repeat(chosen, self.lengths)
+        return WindowBatch(
+            ids=self.ids[pieces],
+            positions=self.positions[pieces],
+            weights=self.weights[pieces],
+            docs=self.docs[chosen],
+            lengths=self.lengths[chosen],
+            groups=_group(self.lengths[chosen]),
+        )
+
     def pool_matrix(self, device: torch.device) -> Tensor:
         """Weights of the pieces that sum up to each window. Shape: (n_windows, n_pieces)"""
         matrix = numpy.zeros((self.lengths.size, self.ids.size), dtype=numpy.float32)
@@ -203,15 +224,20 @@ def _cut_runs(
 
 def _pack(windows: Windows, lengths: numpy.ndarray, chosen: numpy.ndarray) -> WindowBatch:
     own = lengths[chosen]
-    runs = _cut_runs(own, lambda run: int(run[0]) * run.size <= MAX_PADDING * int(run.sum()))
     return WindowBatch(
         ids=numpy.concatenate([windows.ids[i] for i in chosen]),
         positions=numpy.concatenate([numpy.arange(n) for n in own]),
         weights=numpy.concatenate([windows.weights[i] for i in chosen]),
         docs=windows.docs[chosen],
         lengths=own,
-        groups=[AttentionGroup(own[start:end]) for start, end in runs],
+        groups=_group(own),
     )
+
+
+def _group(lengths: numpy.ndarray) -> List[AttentionGroup]:
+    """Groups of windows that are sorted from the longest to the shortest."""
+    runs = _cut_runs(lengths, lambda run: int(run[0]) * run.size <= MAX_PADDING * int(run.sum()))
+    return [AttentionGroup(lengths[start:end]) for start, end in runs]
 
 
 def _weigh_all(own: numpy.ndarray) -> numpy.ndarray:
