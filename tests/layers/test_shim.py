@@ -313,6 +313,42 @@ def test_frozen_tensors_stay_bit_identical(make_shim, freeze, model_type):
         assert torch.equal(tensor, before[name]) == (name in frozen), name
 
 
+@pytest.mark.parametrize("precision, tolerance", [("fp32", 1e-6), ("bf16", 2e-2)])
+def test_gradients_above_frozen_layers_do_not_depend_on_the_cache(
+    make_shim, monkeypatch, precision, tolerance
+):
+    def gradients_of(n_bytes):
+        monkeypatch.setattr("spacy_xlt.layers.shim.CACHE_BYTES", n_bytes)
+        shim = make_shim(freeze=1, precision=precision)
+        for _ in range(2):  # the second time from the cache, if there is one
+            shim.classifier.zero_grad()
+            gradients(shim, TEXTS)
+        return {n: p.grad for n, p in shim.classifier.named_parameters() if p.requires_grad}
+
+    found, wanted = gradients_of(CACHE_BYTES), gradients_of(0)
+    assert found.keys() == wanted.keys()
+    for name in found:
+        scale = float(wanted[name].abs().max())
+        torch.testing.assert_close(found[name], wanted[name], atol=tolerance * scale, rtol=0)
+
+
+def test_frozen_layers_are_computed_once(make_shim, monkeypatch):
+    shim = make_shim(freeze=1)
+    encoder_class, seen = type(shim.classifier.encoder), []
+    run = encoder_class._run_frozen
+
+    def count(self, batch, *arguments):
+        seen.append(batch.lengths.size)
+        return run(self, batch, *arguments)
+
+    monkeypatch.setattr(encoder_class, "_run_frozen", count)
+    train(shim, 4, texts=["pizza", "taxi"])
+    train(shim, 1, texts=["pizza", "hotel"])
+    assert seen == [2, 1]
+    train(pickle.loads(pickle.dumps(shim)), 1, texts=["pizza"])
+    assert seen == [2, 1, 1]
+
+
 def test_equal_texts_are_computed_once(make_shim, monkeypatch):
     shim = make_shim()
     texts = [TEXTS[i] for i in (2, 0, 2, 1, 0, 2)]
