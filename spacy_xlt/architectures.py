@@ -55,7 +55,7 @@ def build_encoder_v1(
 def build_textcat_v1(
     *,
     encoder: EncoderSettings,
-    freeze: Freeze = "embeddings",
+    freeze: Freeze = "half",
     rate_factor: float = 1.0,
     head_rate_factor: float = 2.0,
     layer_decay: float = 1.0,
@@ -72,9 +72,9 @@ def build_textcat_v1(
 
     encoder (EncoderSettings): Which encoder, and how it reads.
     freeze (Freeze): What training leaves untouched: "none", "embeddings" (the word-piece table),
-        a number of lowest layers and all below them, or "encoder" (only the head is trained).
-        What frozen layers of the BERT family give for a text is computed once in a run, without
-        dropout.
+        "half" or a number of lowest layers with all below them, or "encoder" (only the head is
+        trained). What frozen layers of the BERT family give for a text is computed once in a
+        run, without dropout.
     rate_factor (float): Learning rate of this component as a multiple of the optimizer's.
     head_rate_factor (float): Learning rate of the head as a multiple of the encoder's.
     layer_decay (float): Learning rate of a layer as a multiple of that of the layer above.

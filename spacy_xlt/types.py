@@ -5,9 +5,9 @@ from typing import Literal, Optional, Union
 
 # How the piece vectors of a window become one vector.
 Pooling = Literal["mean", "cls", "last"]
-# What training leaves untouched: nothing, the embedding table, the table and the N lowest
-# layers, or the whole encoder (only the head is trained).
-Freeze = Union[Literal["none", "embeddings", "encoder"], int]
+# What training leaves untouched: nothing, the embedding table, all below the layers and the lower
+# half or the N lowest of them, or the whole encoder (only the head is trained).
+Freeze = Union[Literal["none", "embeddings", "half", "encoder"], int]
 # Arithmetic of the encoder. "auto" is bfloat16 where the hardware has it, else fp32.
 Precision = Literal["auto", "fp32", "bf16"]
 # Which matrices are kept in half precision (fp16): none, those that training leaves untouched, or

@@ -79,12 +79,14 @@ class TextClassifier(nn.Module):
         """Choose which parameters training leaves untouched.
 
         what (Freeze): "none", "embeddings" (the word-piece table), a number N (everything below
-            the layers, and the N lowest layers), or "encoder".
+            the layers, and the N lowest layers), "half" (the lower half of them), or "encoder".
         RAISES (ValueError): If it is none of these.
         """
         if self.encoder is None:
             return
         n_layers = self.encoder.n_layers
+        if what == "half":
+            what = n_layers // 2
         for _, parameter, depth in self.encoder.named_depths():
             if isinstance(what, int) and not isinstance(what, bool) and 0 <= what <= n_layers:
                 frozen = depth <= what
@@ -93,8 +95,8 @@ class TextClassifier(nn.Module):
                 frozen = what == "encoder" or (what == "embeddings" and is_table)
             else:
                 raise ValueError(
-                    f"freeze is {what!r}. Allowed are 'none', 'embeddings', 'encoder', or a "
-                    f"number of lowest layers from 0 to {n_layers}."
+                    f"freeze is {what!r}. Allowed are 'none', 'embeddings', 'half', 'encoder', "
+                    f"or a number of lowest layers from 0 to {n_layers}."
                 )
             parameter.requires_grad_(not frozen)
 

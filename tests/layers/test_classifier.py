@@ -154,6 +154,7 @@ def test_what_freezing_leaves_untouched(make):
         "embeddings": {table},
         0: below,
         1: below | layers[0],
+        "half": below | layers[0],
         2: below | layers[0] | layers[1],
         "encoder": everything - {"head.weight", "head.bias"},
     }
