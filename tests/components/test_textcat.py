@@ -464,7 +464,7 @@ def test_the_same_seed_gives_the_same_and_another_another(make_ready):
     assert any(not torch.equal(first[name], other[name]) for name in first)
 
 
-@pytest.mark.parametrize("freeze", ["none", "embeddings", 0, 1, 2, "encoder"])
+@pytest.mark.parametrize("freeze", ["none", "embeddings", 0, 1, 2, "half", "encoder"])
 def test_frozen_tensors_stay_as_they_are_in_the_encoder(make_ready, encoder_dir, freeze):
     from safetensors.torch import load_file
 
