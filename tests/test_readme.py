@@ -1,6 +1,6 @@
 """Every block of the README works as printed."""
 
-import importlib.util
+import importlib
 import os
 import re
 import shlex
@@ -72,11 +72,11 @@ def test_own_file_to_package_and_its_speed(workplace):
     assert (workplace / "speed.json").is_file()
 
 
-def test_results_are_those_of_the_runs():
-    spec = importlib.util.spec_from_file_location("sib200", ROOT / "tests/benchmarks/sib200.py")
-    benchmark = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(benchmark)
-    assert benchmark.with_table(README) == README, "run: python tests/benchmarks/sib200.py table"
+@pytest.mark.parametrize("name", ["sib200", "speed"])
+def test_results_are_those_of_the_runs(monkeypatch, name):
+    monkeypatch.syspath_prepend(ROOT / "tests" / "benchmarks")
+    benchmark = importlib.import_module(name)
+    assert benchmark.with_table(README) == README, f"run: python tests/benchmarks/{name}.py table"
 
 
 @pytest.mark.slow

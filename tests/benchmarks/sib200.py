@@ -27,6 +27,7 @@ import sklearn
 import spacy
 import torch
 import typer
+from readme import README, with_part
 from sklearn.linear_model import LogisticRegression, LogisticRegressionCV
 from spacy import util
 from spacy.language import Language
@@ -39,8 +40,6 @@ from spacy_xlt.languages import get_doc_language
 
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "assets" / "results" / "sib200"
-README = ROOT / "README.md"
-START, END = "<!-- results: start -->", "<!-- results: end -->"
 # The encoder cannot read Santali's script: chance level, whatever the recipe.
 LEFT_OUT = ("sat",)
 # What a careful user of scikit-learn would put on frozen vectors, as it is and with C by
@@ -109,9 +108,7 @@ def table() -> None:
 
 def with_table(text: str) -> str:
     """A README with the table of results between its markers."""
-    before, rest = text.split(START, 1)
-    _, after = rest.split(END, 1)
-    return "\n".join([before + START, "", *summarise(_read_results()), "", END + after])
+    return with_part(text, "results", summarise(_read_results()))
 
 
 def summarise(results: Dict[str, Dict[str, Any]]) -> List[str]:

@@ -29,11 +29,10 @@ from typing import Any, Dict, Iterable, List, Optional
 
 import typer
 from peers import BATCH, N_LABELS, PREDICTORS, TRAINERS, Predictor, Step
+from readme import README, with_part
 
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "assets" / "results" / "speed"
-README = ROOT / "README.md"
-START, END = "<!-- speed: start -->", "<!-- speed: end -->"
 OURS = "spacy-xlt"
 LANGS = ("en", "zh", "ru", "sw", "th", "ar")
 MEASURED = (
@@ -317,10 +316,8 @@ def table() -> None:
 
 def with_table(text: str) -> str:
     """A README with the tables between its markers."""
-    before, rest = text.split(START, 1)
-    _, after = rest.split(END, 1)
     results = {path.stem: json.loads(path.read_text()) for path in sorted(RESULTS.glob("*.json"))}
-    return "\n".join([before + START, "", *summarise(results), "", END + after])
+    return with_part(text, "speed", summarise(results))
 
 
 def summarise(results: Dict[str, Any]) -> List[str]:
