@@ -147,7 +147,7 @@ def test_a_plan_without_the_data_set_s_package_or_room(here, monkeypatch):
     usage = files.shutil.disk_usage(here)
     monkeypatch.setattr(files.shutil, "disk_usage", lambda path: usage._replace(free=10**9))
     code, output = run("plan", "inputs")
-    assert code == 1 and "Not enough room on the disk" in output and "3.4 GB are needed" in output
+    assert code == 1 and "Not enough room on the disk" in output and "3.5 GB are needed" in output
     # What earlier runs left counts as room that is there already.
     (here / "training").mkdir()
     with (here / "training" / "weights").open("wb") as file:
