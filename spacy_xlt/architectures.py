@@ -55,7 +55,7 @@ def build_encoder_v1(
 def build_textcat_v1(
     *,
     encoder: EncoderSettings,
-    freeze: Freeze = "half",
+    freeze: Freeze = "embeddings",
     rate_factor: float = 1.0,
     head_rate_factor: float = 2.0,
     layer_decay: float = 1.0,

@@ -70,8 +70,6 @@ def make_nlp(encoder_dir):
         config["model"] = {
             "@architectures": "spacy_xlt.TextCat.v1",
             "precision": "fp32",
-            # The lower layers of an encoder that was never trained are nothing to keep.
-            "freeze": "embeddings",
             "encoder": reading,
             **(model or {}),
         }
@@ -101,7 +99,6 @@ def trained_dir(tmp_path_factory, encoder_dir):
     model = {
         "@architectures": "spacy_xlt.TextCat.v1",
         "precision": "fp32",
-        "freeze": "embeddings",
         "encoder": {"@architectures": "spacy_xlt.Encoder.v1", "path": str(encoder_dir)},
     }
     nlp.add_pipe("xlt_textcat", name="textcat", config={"model": model})

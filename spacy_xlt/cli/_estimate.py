@@ -96,20 +96,19 @@ def estimate_needs(workload: Workload, encoder: str, speed: Speed, *, n_finetune
 
     n_finetune (int): Target documents trained on, over all epochs.
     SOURCE: The weights of a layer are multiplied with each piece once forwards and twice
-        backwards; two operations each. On the source only the upper half of the layers is
-        trained, and the lower half computed once.
+        backwards; two operations each.
     """
     size = encoder_bytes(encoder)
     work = 2 * layer_weights(encoder) * workload.n_pieces
     train, forward = (share * speed.flops for share in EFFICIENCY[speed.precision])
     n_forward = workload.n_train + 2 * workload.n_test
     seconds = work * n_forward / forward
-    seconds += work * 3 * (0.5 * EPOCHS * workload.n_train + n_finetune) / train
+    seconds += work * 3 * (EPOCHS * workload.n_train + n_finetune) / train
     is_there = Path("encoders/current/model.safetensors").is_file() or Path(encoder).is_dir()
     return Needs(
         download_bytes=0 if is_there else size,
         # The encoder, two trainings with two copies each, and four while a package is made; of a
-        # copy, half or more is kept in half precision.
+        # copy, up to half is kept in half precision.
         disk_bytes=7 * size,
         memory_bytes=10**9 + 3 * size,
         seconds=seconds + OVERHEAD_SECONDS + 10 * size / 10**8,

@@ -37,7 +37,7 @@ Backprop = Callable[[Tensor], Optional[Tensor]]
 class ClassifierSettings:
     """How a classifier trains and predicts; `architectures.build_textcat_v1` explains each."""
 
-    freeze: Freeze = "half"
+    freeze: Freeze = "embeddings"
     rate_factor: float = 1.0
     head_rate_factor: float = 2.0
     layer_decay: float = 1.0

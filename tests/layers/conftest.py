@@ -13,7 +13,7 @@ def make_shim(encoders):
     def make(model_type="bert", *, ready=True, reading=None, n_labels=3, **settings):
         reading = {"window_pieces": 64, "overlap_pieces": 8, **(reading or {})}
         reading.setdefault("path", str(encoders(model_type)))
-        settings = {"precision": "fp32", "freeze": "embeddings", **settings}
+        settings = {"precision": "fp32", **settings}
         shim = TextCatShim(ClassifierSettings(**settings), build_encoder_v1(**reading))
         if ready:
             torch.manual_seed(0)
