@@ -7,8 +7,9 @@ So a classifier trained on one language can work in the others, even on a random
 
 import json
 from pathlib import Path
-from typing import Any, Dict, Iterable, List
+from typing import Any, Dict, Iterable, List, Sequence
 
+import numpy
 import torch
 import transformers
 from spacy.tokens import Doc, DocBin
@@ -18,6 +19,7 @@ from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers, processors
 
 from spacy_xlt.encoders.tokenizer import tokenizer_config
 from spacy_xlt.languages import set_doc_language
+from spacy_xlt.layers.windows import WindowBatch, Windows, pack_into_batches
 
 LABELS = ["food", "music", "travel"]
 WORDS = {
@@ -188,3 +190,15 @@ def accuracy(nlp, langs: Iterable[str]) -> float:
         for p, doc in zip(predicted, docs, strict=True)
     ]
     return sum(right) / len(right)
+
+
+def batch_of(texts: Sequence[Sequence[int]]) -> WindowBatch:
+    """One batch with a window for the piece ids of each text."""
+    windows = Windows(
+        ids=[numpy.asarray(ids, dtype=numpy.int64) for ids in texts],
+        weights=[numpy.ones(len(ids), dtype="f") for ids in texts],
+        docs=numpy.arange(len(texts)),
+        n_docs=len(texts),
+    )
+    (batch,) = pack_into_batches(windows, max_pieces=10_000)
+    return batch

@@ -2,6 +2,7 @@
 
 import copy
 from contextlib import contextmanager
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Optional, Tuple
 
@@ -94,9 +95,9 @@ class Encoder(nn.Module):
 
     @property
     def n_frozen_layers(self) -> int:
-        """Lowest layers that, like all below them, are not trained."""
-        trained = (depth for _, p, depth in self.named_depths() if p.requires_grad)
-        return max(0, min(trained, default=self.n_layers + 1) - 1)
+        """Lowest layers of a packed encoder that, like all below them, are not trained."""
+        parts = takewhile(_is_frozen, [self.transformer.embeddings, *self._layers])
+        return max(0, sum(1 for _ in parts) - 1)
 
     def forward(
         self,
@@ -128,11 +129,12 @@ class Encoder(nn.Module):
 
     @torch.no_grad()
     def _run_frozen(self, batch: WindowBatch, n_layers: int, dtype: torch.dtype) -> Tensor:
-        """Vectors after the lowest layers, without dropout."""
+        """Vectors after the lowest layers, without dropout, in the precision to keep them in."""
         layers, nothing = self._layers[:n_layers], Dropout(0.0)
         x = embed_pieces(self.transformer, batch, dropout=nothing)
         maps = maps_for_training(layers, dtype)
-        return run_layers(layers, maps, x, batch.groups, dtype=dtype, dropout=nothing)
+        x = run_layers(layers, maps, x, batch.groups, dtype=dtype, dropout=nothing)
+        return x if dtype == torch.float32 else x.half()
 
     def _run_library(self, batch: WindowBatch, dtype: torch.dtype, dropout: Dropout) -> Tensor:
         """Vectors as the transformers library computes them, from padded windows."""
@@ -198,6 +200,10 @@ class Encoder(nn.Module):
     def tie_weights(self) -> None:
         """Let parameters that the model shares between modules be one tensor again."""
         self.transformer.tie_weights()
+
+
+def _is_frozen(part: nn.Module) -> bool:
+    return not any(parameter.requires_grad for parameter in part.parameters())
 
 
 def load_encoder(path: Path) -> Encoder:

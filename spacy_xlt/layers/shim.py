@@ -69,6 +69,7 @@ class TextCatShim(Shim):
         self.frozen_stamps: Dict[str, Tuple[int, ...]] = {}
         self._pieces = ArrayCache(CACHE_BYTES)
         self._features = ArrayCache(CACHE_BYTES)
+        self._frozen = WindowCache(CACHE_BYTES)
         self._reset()
 
     def _reset(self) -> None:
@@ -77,7 +78,6 @@ class TextCatShim(Shim):
         self._optimizer: Optional[TorchOptimizer] = None
         self._mean: Optional[RunningMean] = None
         self._inference: Optional[TextClassifier] = None
-        self._frozen: Optional[WindowCache] = None
         self._warned: set = set()
 
     # -- the classifier ---------------------------------------------------------------------
@@ -111,6 +111,7 @@ class TextCatShim(Shim):
         self.frozen_stamps = {}
         self._pieces.clear()
         self._features.clear()
+        self._frozen.clear()
         self._reset()
 
     def load_encoder(self, n_labels: int) -> None:
@@ -238,9 +239,6 @@ class TextCatShim(Shim):
                 max_pieces=self.settings.max_train_pieces,
                 max_windows=self.settings.max_train_windows,
             )
-            if self._frozen is None:
-                kept = torch.float32 if self._dtype == torch.float32 else torch.float16
-                self._frozen = WindowCache(CACHE_BYTES, kept)
             pooled = classifier.pool(batches, len(inputs), self._dtype, dropout, self._frozen)
         logits = classifier.head(dropout(pooled)).float()
 
@@ -465,9 +463,9 @@ class TextCatShim(Shim):
     def __getstate__(self) -> Dict[str, Any]:
         state = dict(self.__dict__)
         # Optimizer state and caches belong to the process that trains.
-        state.update(_optimizer=None, _inference=None, _frozen=None)
-        state.update(weight_seen=0.0, frozen_stamps={})
+        state.update(_optimizer=None, _inference=None, weight_seen=0.0, frozen_stamps={})
         state.update(_pieces=ArrayCache(CACHE_BYTES), _features=ArrayCache(CACHE_BYTES))
+        state.update(_frozen=WindowCache(CACHE_BYTES))
         if self._mean is not None and self._model is not None:
             state.update(_mean=None, _model=self._averaged_copy())
         return state
@@ -498,7 +496,8 @@ class TextCatShim(Shim):
         if self._model is not None:
             device = f"{device_type}:{device_id}" if device_type == "cuda" else device_type
             self._model.to(device)
-            self._inference = self._frozen = None
+            self._inference = None
+            self._frozen.clear()
 
     def to_disk(self, path: Union[str, Path]) -> None:
         save_shim(self, Path(path))

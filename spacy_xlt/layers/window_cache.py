@@ -15,12 +15,10 @@ class WindowCache:
     an epoch, so to drop the oldest would be to drop what comes next.
 
     max_bytes (int): The limit.
-    dtype (torch.dtype): Precision in which vectors are kept.
     """
 
-    def __init__(self, max_bytes: int, dtype: torch.dtype):
+    def __init__(self, max_bytes: int):
         self.max_bytes = max_bytes
-        self.dtype = dtype
         self.n_bytes = 0
         self._kept: Dict[bytes, Tensor] = {}
 
@@ -28,7 +26,7 @@ class WindowCache:
         """Vectors of a batch's pieces.
 
         compute (Callable[[WindowBatch], Tensor]): Gives the vectors of a batch of windows that
-            are not known yet. Shape: (n_pieces, width)
+            are not known yet, in the precision to keep them in. Shape: (n_pieces, width)
         RETURNS (Tensor): fp32. Shape: (n_pieces, width)
         """
         keys = [ids.tobytes() for ids in batch.split_ids()]
@@ -36,11 +34,15 @@ class WindowCache:
         missing = [i for i, known in enumerate(vectors) if known is None]
         if missing:
             part = batch.select(missing)
-            computed = compute(part).to(self.dtype).split(part.lengths.tolist())
+            computed = compute(part).split(part.lengths.tolist())
             for i, own in zip(missing, computed, strict=True):
                 vectors[i] = own
                 self._keep(keys[i], own)
         return torch.cat([own for own in vectors if own is not None]).float()
+
+    def clear(self) -> None:
+        self._kept.clear()
+        self.n_bytes = 0
 
     def _keep(self, key: bytes, vectors: Tensor) -> None:
         if self.n_bytes + vectors.nbytes <= self.max_bytes:

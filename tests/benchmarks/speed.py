@@ -98,8 +98,8 @@ def train(
     add: bool = False,
 ) -> None:
     """Optimizer steps at batch 32, in documents per second."""
-    names = [name for name in TRAINERS if not peers or name in peers.split(";")]
-    _run_rounds("train", names, rounds, add, [str(corpora), str(encoder), "-", str(n_steps)])
+    arguments = [str(corpora), str(encoder), "-", str(n_steps)]
+    _run_rounds("train", TRAINERS, peers, rounds, add, arguments)
 
 
 @app.command("predict")
@@ -113,9 +113,8 @@ def predict(
     add: bool = False,
 ) -> None:
     """Many texts, one at a time, loading, memory and size; each round has its share of texts."""
-    names = [name for name in PREDICTORS if not peers or name in peers.split(";")]
     arguments = [str(corpora), str(encoder), str(pipeline), str(n_texts)]
-    _run_rounds("predict", names, rounds, add, arguments)
+    _run_rounds("predict", PREDICTORS, peers, rounds, add, arguments)
 
 
 @app.command("worker", hidden=True)
@@ -189,11 +188,15 @@ def measure_prediction(predictor: Predictor, texts: List[str]) -> Dict[str, Any]
     }
 
 
-def _run_rounds(kind: str, peers: List[str], rounds: int, add: bool, arguments: List[str]) -> None:
+def _run_rounds(
+    kind: str, peers: Iterable[str], chosen: str, rounds: int, add: bool, arguments: List[str]
+) -> None:
+    """Measure all peers, or those that are chosen with semicolons between them, in turn."""
+    names = [name for name in peers if not chosen or name in chosen.split(";")]
     path = RESULTS / f"{kind}.json"
     found = json.loads(path.read_text()) if add else {"machine": describe_machine(), "runs": {}}
     for part in range(rounds):
-        for peer in peers:
+        for peer in names:
             result = _run_worker([kind, peer, str(part), str(rounds), *arguments])
             found["runs"].setdefault(peer, []).append(result)
             _write(path, found)

@@ -13,7 +13,6 @@ from spacy_xlt.encoder_files import MODEL_TYPES
 from spacy_xlt.layers.dropout import Dropout
 from spacy_xlt.layers.encoder import Encoder, build_encoder, load_encoder, set_dropout
 from spacy_xlt.layers.packed_bert import supports_packing
-from spacy_xlt.layers.windows import Windows, pack_into_batches
 
 PACKED = ["bert", "roberta", "xlm-roberta"]
 TYPES = sorted(MODEL_TYPES)
@@ -27,20 +26,9 @@ def texts_of(lengths, seed=0):
     return [random.integers(4, 60, size=n) for n in lengths]
 
 
-def batch_of(texts):
-    windows = Windows(
-        ids=list(texts),
-        weights=[numpy.ones(ids.size, dtype="f") for ids in texts],
-        docs=numpy.arange(len(texts)),
-        n_docs=len(texts),
-    )
-    (batch,) = pack_into_batches(windows, max_pieces=10_000)
-    return batch
-
-
 def encode(encoder, texts, *, dtype=torch.float32, dropout=NO_DROPOUT):
     """Vectors of each text, in order."""
-    batch = batch_of(texts)
+    batch = tiny.batch_of(texts)
     vectors = encoder(batch, dtype=dtype, dropout=dropout).split(batch.lengths.tolist())
     return [vectors[i] for i in numpy.argsort(batch.docs)]
 

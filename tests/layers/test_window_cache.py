@@ -1,24 +1,12 @@
-import numpy
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from tiny import batch_of
 
 from spacy_xlt.layers.window_cache import WindowCache
-from spacy_xlt.layers.windows import Windows, pack_into_batches
 
 WIDTH = 4
-
-
-def batch_of(texts):
-    windows = Windows(
-        ids=[numpy.asarray(text, dtype=numpy.int64) for text in texts],
-        weights=[numpy.ones(len(text), dtype="f") for text in texts],
-        docs=numpy.arange(len(texts)),
-        n_docs=len(texts),
-    )
-    (batch,) = pack_into_batches(windows, max_pieces=10_000)
-    return batch
 
 
 class Compute:
@@ -39,7 +27,7 @@ texts_of = st.lists(st.lists(st.integers(0, 9), min_size=1, max_size=6), min_siz
 
 @given(batches=st.lists(texts_of, min_size=1, max_size=4), max_bytes=st.integers(0, 400))
 def test_cached_or_not_the_vectors_are_the_same(batches, max_bytes):
-    cache = WindowCache(max_bytes, torch.float32)
+    cache = WindowCache(max_bytes)
     for texts in batches:
         batch = batch_of(texts)
         found = cache.get(batch, Compute())
@@ -49,14 +37,14 @@ def test_cached_or_not_the_vectors_are_the_same(batches, max_bytes):
 
 
 def test_a_window_is_computed_once():
-    cache, compute = WindowCache(10_000, torch.float16), Compute()
+    cache, compute = WindowCache(10_000), Compute()
     cache.get(batch_of([[1, 2], [3]]), compute)
     cache.get(batch_of([[3], [4, 5, 6], [1, 2]]), compute)
     assert compute.asked == [(1, 2), (3,), (4, 5, 6)]
 
 
 def test_a_full_cache_keeps_what_it_has():
-    cache, compute = WindowCache(2 * WIDTH * 4, torch.float32), Compute()
+    cache, compute = WindowCache(2 * WIDTH * 4), Compute()
     for _ in range(3):
         cache.get(batch_of([[1, 2], [3]]), compute)
     assert compute.asked == [(1, 2), (3,), (3,), (3,)]
