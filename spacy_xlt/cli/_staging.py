@@ -13,6 +13,8 @@ from ..files import LOCK_FILE, REPLACED, is_in_use, try_lock
 # In a staging directory: what is being made, and what is finished and only has to be moved.
 MAKING = "making"
 READY = "ready"
+# Also there: what an interrupted run leaves for the next one to go on from.
+STATES = "states"
 
 
 @contextmanager
@@ -21,7 +23,8 @@ def staged_results(target: Path) -> Iterator[Path]:
 
     Entries of the target with other names stay. If the block fails or the process is killed, the
     target is as it was; if it is killed while entries are being moved, the next call for the same
-    target moves the rest.
+    target moves the rest. What an unfinished block has put into `states_of` the directory is there
+    again in the next call.
 
     target (Path): The directory of results; made if it is not there.
     YIELDS (Path): An empty directory on the same file system.
@@ -41,15 +44,22 @@ def staged_results(target: Path) -> Iterator[Path]:
             making.mkdir()
             yield making
             os.replace(making, staging / READY)  # from here on the new results count
+            shutil.rmtree(staging / STATES, ignore_errors=True)
             _move_into_place(staging, target)
     finally:
         # Finished results that could not be moved are left for the next call.
         if not (staging / READY).exists():
-            shutil.rmtree(staging, ignore_errors=True)
+            has_states = any((staging / STATES).glob("*"))
+            shutil.rmtree(staging / MAKING if has_states else staging, ignore_errors=True)
+
+
+def states_of(making: Path) -> Path:
+    """Where a block keeps what the next one can go on from; not there before it is made."""
+    return making.parent / STATES
 
 
 def _settle_leftovers(target: Path, *, besides: Path) -> None:
-    """Finish or remove what killed processes left.
+    """Finish, take over or remove what unfinished blocks left.
 
     RAISES (ValueError): If another process is at work on the same target.
     """
@@ -64,6 +74,8 @@ def _settle_leftovers(target: Path, *, besides: Path) -> None:
             )
         if (staging / READY).is_dir():
             _move_into_place(staging, target)
+        elif (staging / STATES).is_dir() and not (besides / STATES).exists():
+            os.replace(staging / STATES, besides / STATES)
         shutil.rmtree(staging, ignore_errors=True)
 
 

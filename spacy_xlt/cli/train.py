@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from thinc.api import Config
 
     from ..components.starting import Started
+    from ._resume import ResumableRun
 
 READER = "spacy_xlt.Corpus.v1"
 ENCODER = "spacy_xlt.Encoder.v1"
@@ -58,13 +59,20 @@ def train_cli(
     allow_source: bool = Opt(
         False, "--allow-source", help="Go on training in a language that was trained on before"
     ),
+    resume: Optional[bool] = Opt(
+        None,
+        "--resume/--no-resume",
+        help="An interrupted run must go on, or must not; by default the very same run does",
+        show_default=False,
+    ),
     verbose: bool = Opt(False, "--verbose", "-V", help="Show more, and tracebacks of errors"),
 ) -> None:
     """
     Train a pipeline as spacy train does, with the same settings on the command line, such as
     --paths.train corpus/train. What can go wrong is looked for beforehand, and the output
     directory changes only when the training has ended well: model-best and model-last take the
-    places of those that are there.
+    places of those that are there. After an interruption, the same command goes on where the run
+    was about a minute before, and makes the same pipeline.
     """
     from spacy.cli._util import import_code
     from spacy.util import logger
@@ -82,6 +90,8 @@ def train_cli(
             overrides=overrides,
             gpu_id=gpu_id,
             allow_source=allow_source,
+            resume=resume,
+            code_path=code_path,
             report=show_plan,
         )
     except USER_ERRORS:
@@ -151,6 +161,8 @@ def train(
     overrides: Mapping[str, Any] = {},
     gpu_id: int = -1,
     allow_source: bool = False,
+    resume: Optional[bool] = None,
+    code_path: Optional[Path] = None,
     report: Callable[[TrainingPlan], None] = lambda plan: None,
 ) -> TrainingResult:
     """Train a pipeline into a directory, which changes only if all goes well.
@@ -161,10 +173,14 @@ def train(
     gpu_id (int): Number of the CUDA device, or -1 for the CPU.
     allow_source (bool): Whether documents may be in a language that the pipeline to start from
         was trained on.
+    resume (Optional[bool]): Whether an interrupted run must go on (True) or must not (False); by
+        default it does if it is the same.
+    code_path (Optional[Path]): File of functions that the config names; another one makes another
+        run.
     report (Callable[[TrainingPlan], None]): Told the plan before the work starts.
     RETURNS (TrainingResult): What was made.
     RAISES (ValueError): If the config, a corpus, the encoder or the pipeline to start from is
-        wrong.
+        wrong, or if a run must go on that cannot.
     RAISES (OSError): If the disk has no room, or the system refuses.
     """
     from spacy.training.initialize import init_nlp
@@ -186,7 +202,11 @@ def train(
         stack.enter_context(_warnings_as_messages())
         config = read_config(config_path, dict(overrides))
         if launched_ranks() > 1:
-            check_for_ranks(config)
+            if resume:
+                raise ValueError("Several processes cannot go on together. Leave out --resume.")
+            check_all_ours(config, "Several processes train")
+        if resume:
+            check_all_ours(config, "After an interruption go on")
         plan = plan_training(config.interpolate(), gpu_id=gpu_id)
         if stack.enter_context(joined_ranks(plan.device)) > 0:
             # The first process speaks and writes for all.
@@ -199,12 +219,15 @@ def train(
         check_languages(plan, allow_source=allow_source)
         check_disk_space(_existing(output), plan.n_bytes)
         staging = stack.enter_context(staged_results(output))
+        run = _resumable_run(config, plan, staging, code_path=code_path, resume=resume)
         nlp = init_nlp(config, use_gpu=use_gpu)
         training = nlp.config["training"]
         msg.info(
             f"{training['max_steps'] or 'Unlimited'} steps, evaluated every "
             f"{training['eval_frequency']}"
         )
+        if run is not None:
+            stack.enter_context(run.recorded(nlp))
         train_nlp(
             nlp,
             staging,
@@ -215,22 +238,55 @@ def train(
     return TrainingResult(output / "model-best", time.perf_counter() - start)
 
 
-def check_for_ranks(config: "Config") -> None:
-    """RAISES (ValueError): If several processes cannot train the pipeline of a config together."""
+def _resumable_run(
+    config: "Config",
+    plan: TrainingPlan,
+    making: Path,
+    *,
+    code_path: Optional[Path],
+    resume: Optional[bool],
+) -> Optional["ResumableRun"]:
+    """The run as one that can be interrupted, if it can."""
+    from ..layers.ranks import launched_ranks
+    from ._resume import ResumableRun, find_state, identify_run
+    from ._staging import states_of
+
+    ours, others = trained_components(config)
+    if others or launched_ranks() > 1:
+        return None
+    starts = [started.path for started in plan.starts.values()]
+    paths = [*plan.encoders.values(), *starts, *([code_path] if code_path else [])]
+    identity = identify_run(config.interpolate(), paths)
+    start = find_state(states_of(making), identity, resume=resume)
+    return ResumableRun(ours, making, identity, start=start, n_bytes=plan.n_bytes)
+
+
+def trained_components(config: "Config") -> Tuple[List[str], List[str]]:
+    """Names of the components that a config trains: those of this package that have an encoder of
+    their own, and all others."""
     from ..components.starting import FACTORIES
 
     training = config["training"]
     idle = {*training.get("frozen_components", []), *config["nlp"].get("disabled", [])}
-    others = [
-        name
-        for name in config["nlp"]["pipeline"]
-        if name not in idle and not _has_own_encoder(config["components"][name], FACTORIES)
-    ]
+    names = [name for name in config["nlp"]["pipeline"] if name not in idle]
+    blocks = config["components"]
+    ours = [name for name in names if _has_own_encoder(blocks.get(name, {}), FACTORIES)]
+    return ours, [name for name in names if name not in ours]
+
+
+def check_all_ours(config: "Config", task: str) -> None:
+    """RAISES (ValueError): If other components are trained, for which the task is too much.
+
+    task (str): What is to be done, to begin "… only xlt_textcat and …".
+    """
+    from ..components.starting import FACTORIES
+
+    _, others = trained_components(config)
     if others:
         raise ValueError(
-            f"Several processes train only {' and '.join(FACTORIES)} with an encoder of their "
-            f"own, but the pipeline also has {', '.join(others)}. Add them to "
-            f"training.frozen_components, or train with one process."
+            f"{task} only {' and '.join(FACTORIES)} with an encoder of their own, but the "
+            f"pipeline also has {', '.join(others)}. Add them to training.frozen_components, or "
+            f"train with one process, from the start."
         )
 
 

@@ -35,6 +35,7 @@ from .starting import Started, read_started
 if TYPE_CHECKING:
     from ..layers.shim import TextCatShim
     from ..layers.timing import EncoderRun
+    from ..layers.training_state import TrainingState
 
 MODEL_CONFIG = """
 [model]
@@ -353,6 +354,19 @@ class XltTextCat(TrainablePipe):
     def set_run_length(self, n_steps: int) -> None:
         """Tell how many steps the run will have; called by `spacy_xlt.run_length.v1`."""
         self._shim.set_run_length(n_steps)
+
+    @property
+    def has_gradients(self) -> bool:
+        """Whether it is in the middle of a step: `update` was called, `finish_update` not yet."""
+        return self._shim.weight_seen > 0.0
+
+    def training_state(self) -> "TrainingState":
+        """What a run needs to go on from here, between two steps."""
+        return self._shim.training_state()
+
+    def set_training_state(self, state: "TrainingState") -> None:
+        """Go on from a state. RAISES (ValueError): If it is that of another classifier."""
+        self._shim.set_training_state(state)
 
     # -- labels and weights to start from ---------------------------------------------------
 

@@ -1,6 +1,6 @@
 """The running mean of weights over the last part of a run."""
 
-from typing import Dict, List
+from typing import Dict, List, Optional
 
 import torch
 from torch import Tensor, nn
@@ -11,12 +11,21 @@ class RunningMean:
 
     SOURCE: uniform averaging over a run's last steps, as for stochastic weight averaging
         (Izmailov et al. 2018, https://arxiv.org/abs/1803.05407), but at every step.
+
+    parameters (Dict[str, nn.Parameter]): What to average, by name.
+    means (Optional[Dict[str, Tensor]]): Mean so far, to go on from.
+    n_steps (int): Steps in it.
     """
 
-    def __init__(self, parameters: Dict[str, nn.Parameter]):
+    def __init__(
+        self,
+        parameters: Dict[str, nn.Parameter],
+        means: Optional[Dict[str, Tensor]] = None,
+        n_steps: int = 0,
+    ):
         self._parameters = parameters
-        self.means: Dict[str, Tensor] = {}
-        self.n_steps = 0
+        self.means = means or {}
+        self.n_steps = n_steps
 
     @torch.no_grad()
     def update(self) -> None:

@@ -1,7 +1,7 @@
 """From Thinc's optimizer, which the config describes, to the torch optimizer it stands for."""
 
 from dataclasses import dataclass
-from typing import Any, Callable, Dict, Iterable, List, Optional, Tuple
+from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Tuple
 
 import torch
 from thinc.api import Optimizer
@@ -65,6 +65,11 @@ class TorchOptimizer:
         self._torch: Optional[torch.optim.Optimizer] = None
 
     @property
+    def kind(self) -> Optional[str]:
+        """Which torch optimizer steps; None before the first step."""
+        return self._kind
+
+    @property
     def parameters(self) -> List[nn.Parameter]:
         return [parameter for group in self._groups for parameter in group.parameters]
 
@@ -78,6 +83,25 @@ class TorchOptimizer:
         for parameter in self.parameters:
             if parameter in old.state:
                 self._torch.state[parameter] = old.state[parameter]
+
+    def moments(self, parameter: nn.Parameter) -> Dict[str, Tensor]:
+        """What is kept of a parameter from step to step, such as its moments."""
+        kept = self._torch.state.get(parameter, {}) if self._torch is not None else {}
+        return {key: value for key, value in kept.items() if isinstance(value, Tensor)}
+
+    def restore(self, kind: str, moments: Mapping[nn.Parameter, Dict[str, Tensor]]) -> None:
+        """Go on from what an optimizer of the same kind kept.
+
+        RAISES (ValueError): If there is no such kind.
+        """
+        if kind not in _BUILDERS:
+            raise ValueError(f"There is no optimizer '{kind}'. Allowed: {', '.join(_BUILDERS)}.")
+        self._kind = kind
+        self._torch = _BUILDERS[kind](_as_dicts(self._groups))
+        kept = {i: moments[p] for i, p in enumerate(self.parameters) if p in moments}
+        # Its own way of loading knows which of these belong on the device, and in what type.
+        settings = self._torch.state_dict()["param_groups"]
+        self._torch.load_state_dict({"state": kept, "param_groups": settings})
 
     def step(self, optimizer: Optimizer, weight: float) -> None:
         """Divide the summed gradients by a weight, clip their global norm, and update.

@@ -23,6 +23,7 @@ from .optim import ParameterGroup, TorchOptimizer, group_parameters
 from .ranks import own_share
 from .storage import load_shim, save_shim, shim_from_bytes, shim_to_bytes
 from .timing import EncoderRun, measure_product_rate, precision_name
+from .training_state import TrainingState
 from .window_cache import WindowCache
 from .windows import WindowBatch, pack_into_batches, split_into_windows
 
@@ -410,6 +411,45 @@ class TextCatShim(Shim):
             head_factor=self.settings.head_rate_factor,
             layer_decay=self.settings.layer_decay,
         )
+
+    def training_state(self) -> TrainingState:
+        """What a run needs to go on from here. Its tensors are those of the classifier."""
+        trained = dict(self._trainable())
+        optimizer, mean = self._optimizer, self._mean
+        return TrainingState(
+            weights={name: p.detach() for name, p in trained.items()},
+            means=self._averages(),
+            moments={n: optimizer.moments(p) for n, p in trained.items()} if optimizer else {},
+            optimizer=optimizer.kind if optimizer else None,
+            n_steps=self.n_steps,
+            n_averaged=mean.n_steps if mean else 0,
+        )
+
+    @torch.no_grad()
+    def set_training_state(self, state: TrainingState) -> None:
+        """Go on from a state.
+
+        RAISES (ValueError): If it is that of another classifier.
+        """
+        trained = dict(self._trainable())
+        shapes = {name: p.shape for name, p in trained.items()}
+        for tensors in filter(None, (state.weights, state.means)):
+            if shapes != {name: tensor.shape for name, tensor in tensors.items()}:
+                raise ValueError("The state to go on from is that of another classifier.")
+        for name, parameter in trained.items():
+            parameter.copy_(state.weights[name])
+        self._optimizer = None
+        if state.optimizer is not None:
+            self._optimizer = TorchOptimizer(self._groups())
+            moments = {trained[name]: kept for name, kept in state.moments.items()}
+            self._optimizer.restore(state.optimizer, moments)
+        self._mean = None
+        if state.means:
+            means = {name: state.means[name].to(p.device) for name, p in trained.items()}
+            self._mean = RunningMean(trained, means, state.n_averaged)
+        self.n_steps = state.n_steps
+        self.weight_seen = 0.0
+        self._inference = None
 
     def _warn_of_rate(self, optimizer: Optimizer) -> None:
         rate = float(optimizer.learn_rate) * self.settings.rate_factor

@@ -37,12 +37,12 @@ def save_shim(shim: "TextCatShim", path: Path) -> None:
     if shim.settings.half_precision == "all":
         trained = {name: _halved(tensor) for name, tensor in trained.items()}
     frozen = {name: tensor for name, tensor in tensors.items() if name in frozen_names}
-    _write_tensors(path / WEIGHTS_FILE, trained)
+    write_tensors(path / WEIGHTS_FILE, trained)
     frozen_path = path / FROZEN_FILE
     if not frozen:
         frozen_path.unlink(missing_ok=True)
     elif _stamp(frozen_path) != shim.frozen_stamps.get(str(frozen_path.resolve()), ()):
-        _write_tensors(frozen_path, frozen)
+        write_tensors(frozen_path, frozen)
         shim.frozen_stamps[str(frozen_path.resolve())] = _stamp(frozen_path)
     for name, text in _texts(shim).items():
         write_text(path / name, text)
@@ -125,10 +125,13 @@ def _from_json(text: str, source: str) -> Any:
         raise ValueError(f"'{source}' is damaged ({e}). Copy or train the pipeline again.") from e
 
 
-def _write_tensors(path: Path, tensors: Dict[str, Tensor]) -> None:
+def write_tensors(
+    path: Path, tensors: Dict[str, Tensor], metadata: Optional[Dict[str, str]] = None
+) -> None:
+    """Write a whole safetensors file. RAISES (OSError): If that fails."""
     try:
         with staged_file(path) as staging:
-            safetensors.torch.save_file(_contiguous(tensors), staging)
+            safetensors.torch.save_file(_contiguous(tensors), staging, metadata)
     except SafetensorError as e:
         # A full disk reaches Python as this error; it is one of the system's.
         raise OSError(f"Could not write '{path}': {e}") from e

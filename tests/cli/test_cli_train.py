@@ -256,12 +256,12 @@ def test_a_disk_that_fills_up_while_saving(n_writes, arguments, out, monkeypatch
 
     save_file, left = storage.safetensors.torch.save_file, [n_writes]
 
-    def fill_up(tensors, path):
+    def fill_up(tensors, path, metadata):
         left[0] -= 1
         if left[0] < 0:
             Path(path).write_bytes(b"half")
             raise OSError(errno.ENOSPC, "No space left on device", str(path))
-        save_file(tensors, path)
+        save_file(tensors, path, metadata)
 
     monkeypatch.setattr(storage.safetensors.torch, "save_file", fill_up)
     before = snapshot(out)
