@@ -205,7 +205,7 @@ def test_a_full_disk_leaves_what_was_there(make_shim, tmp_path, monkeypatch, err
     shim.to_disk(tmp_path)
     before = {p.name: p.read_bytes() for p in tmp_path.iterdir()}
 
-    def fail(tensors, path):
+    def fail(tensors, path, metadata):
         path.write_bytes(b"half")
         raise error
 
