@@ -132,41 +132,54 @@ def record_corpus(path: Path) -> "CorpusRecord":
 def show_evaluation(evaluation: "Evaluation") -> None:
     """Print the table of languages, the summary and what should worry the user."""
     from ..evaluation.advice import find_warnings
-    from ..evaluation.rendering import percent
+    from ..evaluation.rendering import interval, percent, plain_minus, points, points_interval
     from ..evaluation.results import docs_per_second
     from ..languages import language_name
 
-    transfer = evaluation["transfer"]
+    transfer, intervals = evaluation["transfer"], evaluation["intervals"]
     source, worst = transfer["source_accuracy"], transfer["worst_lang"]
     header = ("Language", "Tag", "Role", "N", "Acc", "95 %", "Macro F", "AUC", "Gap")
     rows = [make_row(result, source) for result in evaluation["languages"]]
     summary = [
-        ("Source languages, mean accuracy", percent(source)),
-        ("Target languages, mean accuracy", percent(transfer["target_accuracy"])),
-        ("Target languages, mean macro F", percent(transfer["target_macro_f"])),
-        ("Transfer gap", signed(transfer["transfer_gap"])),
-        ("Spread (standard deviation)", percent(transfer["spread_accuracy"])),
+        (
+            "Source languages, mean accuracy",
+            percent(source),
+            interval(intervals.get("source_accuracy")),
+        ),
+        (
+            "Target languages, mean accuracy",
+            percent(transfer["target_accuracy"]),
+            interval(intervals.get("target_accuracy")),
+        ),
+        ("Target languages, mean macro F", percent(transfer["target_macro_f"]), ""),
+        (
+            "Transfer gap",
+            plain_minus(points(transfer["transfer_gap"])),
+            plain_minus(points_interval(intervals.get("transfer_gap"))),
+        ),
+        ("Spread (standard deviation)", percent(transfer["spread_accuracy"]), ""),
         (
             f"Worst: {language_name(worst)}" if worst else "Worst",
             percent(transfer["worst_accuracy"]),
+            "",
         ),
-        ("Documents per second", f"{docs_per_second(evaluation):,.0f}"),
+        ("Documents per second", f"{docs_per_second(evaluation):,.0f}", ""),
     ]
     msg.divider(evaluation["name"])
     msg.table(rows, header=header, divider=True, aligns=("l", "l", "l", *"rrrrrr"))
-    msg.table(summary, aligns=("l", "r"))
+    msg.table(summary, aligns=("l", "r", "r"))
     for warning in find_warnings(evaluation):
         msg.warn(warning)
 
 
 def make_row(result: "LanguageResult", source_accuracy: Optional[float]) -> Tuple[str, ...]:
     """A language's row of the table."""
-    from ..evaluation.rendering import interval, percent
+    from ..evaluation.rendering import interval, percent, plain_minus, points
     from ..languages import language_name
 
     accuracy, gap = result["accuracy"], ""
     if result["role"] == "target" and source_accuracy is not None and accuracy is not None:
-        gap = signed(source_accuracy - accuracy)
+        gap = plain_minus(points(source_accuracy - accuracy))
     return (
         language_name(result["lang"]),
         result["lang"],
@@ -178,8 +191,3 @@ def make_row(result: "LanguageResult", source_accuracy: Optional[float]) -> Tupl
         percent(result["macro_auc"]),
         gap,
     )
-
-
-def signed(value: Optional[float]) -> str:
-    """A difference of shares in points, in characters that every terminal has."""
-    return "–" if value is None else f"{100 * value:+.1f}"

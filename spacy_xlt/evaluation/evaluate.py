@@ -1,5 +1,6 @@
 """Run a pipeline on labelled documents of many languages and measure it."""
 
+import hashlib
 import time
 from collections import Counter
 from datetime import UTC, datetime
@@ -7,14 +8,18 @@ from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional, Sequ
 
 import numpy as np
 from spacy.language import Language
+from spacy.tokens import Doc
 from spacy.training import Example
 from typing_extensions import TypedDict
 
+from .calibration import brier_score, calibration_error, perfect_calibration_error
+from .comparison import transfer_intervals
 from .metrics import (
     Outcomes,
     compare,
     label_auc,
     label_counts,
+    label_events,
     mean,
     measure,
     measure_transfer,
@@ -33,6 +38,14 @@ from .results import (
 )
 from .scorer import compare_examples, has_gold, read_scores, standard_language
 from .task import Task, find_task, known_labels, make_signature
+from .uncertainty import (
+    Interval,
+    number_units,
+    percentile_interval,
+    resample_macro_f,
+    resample_ratios,
+    sum_by_unit,
+)
 
 # Documents handed to the pipeline at once; a component that sorts by length needs many.
 BATCH_SIZE = 512
@@ -100,16 +113,23 @@ def evaluate_pipeline(
 
     started = time.perf_counter()
     examples = _predict(nlp, _select(get_examples(), task, wanted), batch_size)
+    found: List[int] = []
     tags, outcomes = compare_examples(
-        _tell(progress(examples, n_labelled), task, on_prediction),
+        _tell(_note_keys(progress(examples, n_labelled), found), task, on_prediction),
         task.labels,
         exclusive=task.exclusive,
         threshold=task.threshold,
     )
     seconds = time.perf_counter() - started
 
-    array = np.array(tags, dtype=object)
-    results = [_measure_language(tag, outcomes[array == tag], task) for tag in sorted(set(tags))]
+    array, keys = np.array(tags, dtype=object), np.array(found, dtype=np.int64)
+    results = sorted(
+        (
+            _measure_language(tag, outcomes[array == tag], keys[array == tag], task)
+            for tag in sorted(set(tags))
+        ),
+        key=rank_language,
+    )
     return {
         "format": "spacy_xlt.evaluation.v1",
         "name": name or f"{nlp.meta['lang']}_{nlp.meta['name']}",
@@ -121,27 +141,50 @@ def evaluate_pipeline(
         "tuned_langs": task.tuned_langs,
         "n_unlabelled": n_unlabelled,
         "seconds": seconds,
-        "overall": measure_group(outcomes, task),
+        "overall": measure_group(outcomes, keys, task),
         "transfer": measure_transfer(
             {result["lang"]: result for result in results}, task.source_langs
         ),
-        "languages": sorted(results, key=rank_language),
+        "intervals": transfer_intervals(results),
+        "languages": results,
         "signature": make_signature(nlp, task, corpora),
     }
 
 
-def measure_group(outcomes: Outcomes, task: Task) -> GroupResult:
-    """Figures of a group of documents."""
+def measure_group(outcomes: Outcomes, keys: np.ndarray, task: Task) -> GroupResult:
+    """Figures of a group of documents.
+
+    keys (np.ndarray): Documents with equal keys are one sentence. Shape: (n_docs,)
+    """
     n_correct = int(outcomes.correct.sum())
+    accuracy_interval, macro_f_interval = _find_intervals(outcomes, keys)
     return {
         **measure(outcomes),
         "n_correct": n_correct,
         "n_unanswered": int((~outcomes.answered).sum()),
-        "interval": wilson_interval(n_correct, len(outcomes)),
+        "interval": accuracy_interval,
+        "macro_f_interval": macro_f_interval,
         "labels": _measure_labels(outcomes, task.labels),
         "confusion": count_confusion(outcomes) if task.exclusive else None,
         "confidence": measure_confidence(outcomes) if task.exclusive else None,
     }
+
+
+def _find_intervals(
+    outcomes: Outcomes, keys: np.ndarray
+) -> Tuple[Optional[Interval], Optional[Interval]]:
+    """95 % intervals of accuracy and macro F."""
+    n = len(outcomes)
+    if not n:
+        return None, None
+    (units,), n_units = number_units([keys.tolist()])
+    counts = [sum_by_unit(units, values, n_units) for values in label_events(outcomes)]
+    macro_f_interval = percentile_interval(resample_macro_f(*counts))
+    if n_units == n:
+        return wilson_interval(int(outcomes.correct.sum()), n), macro_f_interval
+    correct = sum_by_unit(units, outcomes.correct[:, None].astype(float), n_units)
+    ratios = resample_ratios(correct, sum_by_unit(units, np.ones((n, 1)), n_units))
+    return percentile_interval(ratios[:, 0]), macro_f_interval
 
 
 def count_confusion(outcomes: Outcomes) -> List[List[int]]:
@@ -157,6 +200,7 @@ def measure_confidence(outcomes: Outcomes) -> Optional[Confidence]:
         return None
     chosen = scores.max(axis=1)
     correct = outcomes.correct[outcomes.answered]
+    error = calibration_error(chosen, correct)
     p10, p50, p90 = (float(value) for value in np.quantile(chosen, [0.1, 0.5, 0.9]))
     return {
         "mean": float(chosen.mean()),
@@ -165,6 +209,9 @@ def measure_confidence(outcomes: Outcomes) -> Optional[Confidence]:
         "p90": p90,
         "mean_correct": mean(chosen[correct]),
         "mean_wrong": mean(chosen[~correct]),
+        "calibration_error": error,
+        "excess_error": error - perfect_calibration_error(chosen),
+        "brier": brier_score(scores, outcomes.gold[outcomes.answered]),
     }
 
 
@@ -193,9 +240,16 @@ def _names(applies: np.ndarray, task: Task) -> Union[None, str, List[str]]:
     return labels if not task.exclusive else labels[0] if labels else None
 
 
-def _measure_language(lang: str, outcomes: Outcomes, task: Task) -> LanguageResult:
-    role = find_role(lang, task.source_langs)
-    return {**measure_group(outcomes, task), "lang": lang, "role": role}
+def _measure_language(
+    lang: str, outcomes: Outcomes, keys: np.ndarray, task: Task
+) -> LanguageResult:
+    return {
+        **measure_group(outcomes, keys, task),
+        "lang": lang,
+        "role": find_role(lang, task.source_langs),
+        "documents": keys.tolist(),
+        "correct": outcomes.correct.astype(int).tolist(),
+    }
 
 
 def _measure_labels(outcomes: Outcomes, labels: Sequence[str]) -> Dict[str, LabelResult]:
@@ -273,6 +327,35 @@ def _predict(nlp: Language, examples: Iterable[Example], batch_size: int) -> Ite
     pairs = ((eg.predicted, eg) for eg in examples)
     for doc, eg in nlp.pipe(pairs, as_tuples=True, batch_size=batch_size):
         eg.predicted = doc
+        yield eg
+
+
+def make_key(doc: Doc, seen: Counter) -> int:
+    """A number by which a document is known again in other languages and runs.
+
+    Documents with one id have one key. A document without an id has a key of its own, which is
+    the same in each run over the same texts.
+
+    seen (Counter): How often each text without an id has come; counts this one.
+    """
+    name = doc.user_data.get("xlt_id")
+    if name is not None:
+        return _hash("id", str(name))
+    text = _hash(doc._.xlt_lang, doc.text)
+    seen[text] += 1
+    return _hash(str(text), str(seen[text]))
+
+
+def _hash(*parts: str) -> int:
+    content = "\0".join(parts).encode("utf8")
+    return int.from_bytes(hashlib.blake2b(content, digest_size=6).digest(), "big")
+
+
+def _note_keys(examples: Iterable[Example], keys: List[int]) -> Iterator[Example]:
+    """Add the key of each document to a list as it goes by."""
+    seen: Counter = Counter()
+    for eg in examples:
+        keys.append(make_key(eg.reference, seen))
         yield eg
 
 

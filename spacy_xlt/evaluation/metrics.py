@@ -118,12 +118,14 @@ def measure(outcomes: Outcomes) -> Metrics:
 
 def label_counts(outcomes: Outcomes) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
     """True positives, false positives and false negatives of each label. Shapes: (n_labels,)."""
+    tp, fp, fn = (events.sum(axis=0) for events in label_events(outcomes))
+    return tp, fp, fn
+
+
+def label_events(outcomes: Outcomes) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """True positives, false positives and false negatives. Shapes: (n_docs, n_labels)."""
     gold, predicted, known = outcomes.gold, outcomes.predicted, outcomes.known
-    return (
-        (gold & predicted & known).sum(axis=0),
-        (~gold & predicted & known).sum(axis=0),
-        (gold & ~predicted & known).sum(axis=0),
-    )
+    return gold & predicted & known, ~gold & predicted & known, gold & ~predicted & known
 
 
 def label_prf(outcomes: Outcomes) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -38,6 +38,16 @@ def interval(value: Optional[Sequence[float]]) -> str:
     return "–" if value is None else f"{percent(value[0])}–{percent(value[1])}"
 
 
+def points_interval(value: Optional[Sequence[float]]) -> str:
+    """A 95 % interval of a difference in percentage points."""
+    return "–" if value is None else f"{points(value[0])} to {points(value[1])}"
+
+
+def plain_minus(text: str) -> str:
+    """A text whose signs every terminal has."""
+    return text.replace("−", "-")
+
+
 def escape_markdown(value: Any) -> str:
     """Text that Markdown shows as it is, on one line."""
     return _MARKUP.sub(r"\\\1", _SPACE.sub(" ", str(value)).strip())
@@ -62,6 +72,7 @@ def _environment() -> jinja2.Environment:
         percent=percent,
         points=points,
         interval=interval,
+        points_interval=points_interval,
         language=language_name,
         md=escape_markdown,
         md_link=link_markdown,

@@ -11,6 +11,7 @@ from typing_extensions import TypedDict
 
 from ..languages import language_name
 from .advice import compare_runs, find_warnings, is_trusted, next_step
+from .comparison import compare_languages, transfer_intervals
 from .metrics import Transfer, is_target, mean, measure_transfer, prf
 from .rendering import percent, render
 from .results import (
@@ -21,6 +22,7 @@ from .results import (
     find_role,
     rank_language,
 )
+from .uncertainty import Interval
 
 # A larger confusion matrix is cut to the labels with the most mistakes.
 MAX_MATRIX = 12
@@ -66,7 +68,9 @@ class Run(TypedDict):
     """One evaluation's summary, over the languages that all runs share.
 
     transfer (Transfer): With the source languages of the first run, so that runs compare.
+    intervals (Dict[str, Interval]): 95 % intervals of means in `transfer`, by name.
     gain (Optional[float]): Mean accuracy over targets minus that of the first run.
+    gain_interval (Optional[Interval]): Its 95 % interval, over the documents that both have.
     """
 
     name: str
@@ -75,7 +79,9 @@ class Run(TypedDict):
     accuracy: Optional[float]
     docs_per_second: float
     transfer: Transfer
+    intervals: Dict[str, Interval]
     gain: Optional[float]
+    gain_interval: Optional[Interval]
     signature: Signature
 
 
@@ -252,6 +258,7 @@ def _with_source(evaluation: Evaluation, source_langs: Sequence[str]) -> Evaluat
         "source_langs": list(source_langs),
         "languages": sorted(languages, key=rank_language),
         "transfer": transfer,
+        "intervals": transfer_intervals(languages),
     }
 
 
@@ -259,12 +266,12 @@ def _summarize(
     evaluations: Sequence[Evaluation], trained: Sequence[List[str]], langs: Sequence[str]
 ) -> List[Run]:
     runs: List[Run] = []
+    first = _rows_in(evaluations[0], langs)
     for evaluation, trained_langs in zip(evaluations, trained, strict=True):
-        transfer = measure_transfer(
-            {row["lang"]: row for row in evaluation["languages"] if row["lang"] in langs},
-            evaluation["source_langs"],
-        )
+        rows = _rows_in(evaluation, langs)
+        transfer = measure_transfer({r["lang"]: r for r in rows}, evaluation["source_langs"])
         before = runs[0]["transfer"]["target_accuracy"] if runs else None
+        means = compare_languages(first, rows)[1] if runs else {}
         runs.append(
             {
                 "name": evaluation["name"],
@@ -273,11 +280,17 @@ def _summarize(
                 "accuracy": evaluation["overall"]["accuracy"],
                 "docs_per_second": docs_per_second(evaluation),
                 "transfer": transfer,
+                "intervals": transfer_intervals(rows),
                 "gain": _minus(transfer["target_accuracy"], before),
+                "gain_interval": means["target"]["interval"] if "target" in means else None,
                 "signature": evaluation["signature"],
             }
         )
     return runs
+
+
+def _rows_in(evaluation: Evaluation, langs: Sequence[str]) -> List[LanguageResult]:
+    return [row for row in evaluation["languages"] if row["lang"] in langs]
 
 
 def _tabulate(evaluations: Sequence[Evaluation], trained: Sequence[List[str]]) -> List[LanguageRow]:

@@ -5,8 +5,8 @@ import re
 from pathlib import Path
 from typing import Any, Dict, List, Literal, Optional, Sequence, Tuple
 
-from pydantic import TypeAdapter, ValidationError
-from typing_extensions import TypedDict
+from pydantic import Field, TypeAdapter, ValidationError
+from typing_extensions import Annotated, TypedDict
 
 from .metrics import Count, Metrics, Share, Transfer, is_target
 
@@ -35,6 +35,10 @@ class Confidence(TypedDict):
 
     mean, p10, p50, p90 (float): Mean and quantiles over documents.
     mean_correct, mean_wrong (Optional[float]): Means over the right and the wrong documents.
+    calibration_error (float): Expected calibration error.
+    excess_error (float): What of it a calibrated classifier with the same probabilities would not
+        show on so many documents; below 0 if it would show more.
+    brier (float): Brier score over all labels, 0 to 2.
     """
 
     mean: Share
@@ -43,6 +47,9 @@ class Confidence(TypedDict):
     p90: Share
     mean_correct: Optional[Share]
     mean_wrong: Optional[Share]
+    calibration_error: Share
+    excess_error: float
+    brier: Annotated[float, Field(ge=0)]
 
 
 class GroupResult(Metrics):
@@ -50,7 +57,10 @@ class GroupResult(Metrics):
 
     n_correct (int): Documents that are wholly right.
     n_unanswered (int): Documents without a usable prediction; they count as wrong.
-    interval (Optional[Tuple[float, float]]): 95 % Wilson interval of the accuracy.
+    interval (Optional[Tuple[float, float]]): 95 % interval of the accuracy: Wilson's, or, where
+        sentences come more than once, by drawing sentences.
+    macro_f_interval (Optional[Tuple[float, float]]): 95 % interval of macro F, by drawing
+        sentences.
     labels (Dict[str, LabelResult]): By label, all of the component's.
     confusion (Optional[List[List[int]]]): Documents by gold label (rows) and predicted label
         (columns), without the unanswered; None if labels are not exclusive.
@@ -61,6 +71,7 @@ class GroupResult(Metrics):
     n_correct: Count
     n_unanswered: Count
     interval: Optional[Tuple[Share, Share]]
+    macro_f_interval: Optional[Tuple[Share, Share]]
     labels: Dict[str, LabelResult]
     confusion: Optional[List[List[Count]]]
     confidence: Optional[Confidence]
@@ -71,10 +82,15 @@ class LanguageResult(GroupResult):
 
     lang (str): Standard tag; "" where none is recorded.
     role (Role): Whether the classifier was trained with labels in it.
+    documents (List[int]): Key of each document, the same in other runs, and for one id in other
+        languages.
+    correct (List[int]): 1 for each document that is wholly right, 0 for the others.
     """
 
     lang: str
     role: Role
+    documents: List[Count]
+    correct: List[Count]
 
 
 class CorpusRecord(TypedDict):
@@ -125,6 +141,8 @@ class Evaluation(TypedDict):
     seconds (float): Time for predicting.
     overall (GroupResult): All documents together.
     transfer (Transfer): Source against target languages.
+    intervals (Dict[str, Tuple[float, float]]): 95 % intervals of means in `transfer`, by name, by
+        drawing sentences with all their languages.
     languages (List[LanguageResult]): Source languages first, then by falling accuracy.
     signature (Signature): What was evaluated, on what, with what.
     """
@@ -141,6 +159,7 @@ class Evaluation(TypedDict):
     seconds: float
     overall: GroupResult
     transfer: Transfer
+    intervals: Dict[str, Tuple[float, float]]
     languages: List[LanguageResult]
     signature: Signature
 
@@ -182,6 +201,11 @@ def read_evaluation(path: Path) -> Evaluation:
             f"'{path}' is not the result of an evaluation, or is damaged: {where}: "
             f"{error['msg']}. {again}"
         ) from e
+    for row in evaluation["languages"]:
+        if not len(row["documents"]) == len(row["correct"]) == row["n"]:
+            raise ValueError(
+                f"'{path}' is damaged: the documents in '{row['lang']}' are not {row['n']}. {again}"
+            )
     size = len(evaluation["labels"])
     for group in (evaluation["overall"], *evaluation["languages"]):
         matrix = group["confusion"]

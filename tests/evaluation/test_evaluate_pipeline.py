@@ -251,8 +251,9 @@ def test_the_result_survives_the_disk(evaluate, tmp_path):
 
 
 def _tuples(value):
-    if isinstance(value.get("interval"), list):
-        value["interval"] = tuple(value["interval"])
+    for key, part in value.items():
+        if isinstance(part, list) and ("interval" in key or key.endswith(("_accuracy", "_gap"))):
+            value[key] = tuple(part)
     return value
 
 
