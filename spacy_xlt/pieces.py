@@ -2,9 +2,8 @@
 
 import functools
 import hashlib
-from collections import OrderedDict
 from pathlib import Path
-from typing import Dict, List, Optional, Sequence, Tuple
+from typing import Dict, Generic, List, Optional, Protocol, Sequence, Tuple, TypeVar
 
 import numpy
 from tokenizers import Tokenizer
@@ -79,34 +78,38 @@ class PieceTokenizer:
         return float(numpy.mean(ids == self.unknown_id))
 
 
-class ArrayCache:
-    """Keeps one array per text, oldest out first, within a limit of bytes.
+class HasBytes(Protocol):
+    """An array of NumPy's or torch's."""
 
-    Keys are hashes, so that a cache of long texts does not keep the texts.
+    @property
+    def nbytes(self) -> int: ...
+
+
+V = TypeVar("V", bound=HasBytes)
+
+
+class BoundedCache(Generic[V]):
+    """Keeps arrays by key, up to a limit of bytes.
+
+    What comes when it is full is not kept: training asks for everything once an epoch, so to drop
+    the oldest would be to drop what comes next.
+
+    max_bytes (int): The limit.
     """
 
     def __init__(self, max_bytes: int):
         self.max_bytes = max_bytes
         self.n_bytes = 0
-        self._entries: OrderedDict[bytes, numpy.ndarray] = OrderedDict()
+        self._entries: Dict[bytes, V] = {}
 
-    def get(self, text: str) -> Optional[numpy.ndarray]:
-        key = text_hash(text)
-        value = self._entries.get(key)
-        if value is not None:
-            self._entries.move_to_end(key)
-        return value
+    def get(self, key: bytes) -> Optional[V]:
+        return self._entries.get(key)
 
-    def put(self, text: str, value: numpy.ndarray) -> None:
-        if value.nbytes > self.max_bytes:
-            return
-        key = text_hash(text)
-        old = self._entries.pop(key, None)
-        self.n_bytes += value.nbytes - (old.nbytes if old is not None else 0)
-        self._entries[key] = value
-        while self.n_bytes > self.max_bytes:
-            _, dropped = self._entries.popitem(last=False)
-            self.n_bytes -= dropped.nbytes
+    def put(self, key: bytes, value: V) -> None:
+        """Keep an array, if there is room and none of the key. It must not be part of another."""
+        if key not in self._entries and self.n_bytes + value.nbytes <= self.max_bytes:
+            self.n_bytes += value.nbytes
+            self._entries[key] = value
 
     def clear(self) -> None:
         self._entries.clear()

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
-from spacy_xlt.pieces import ArrayCache, PieceTokenizer, text_hash
+from spacy_xlt.pieces import BoundedCache, PieceTokenizer, text_hash
 
 NASTY = ["", " ", "\0", "a\0b", "🍕", "\ud83d", "x\udfffy", "\n\t", "\u200d\ufeff", "我" * 20_000]
 
@@ -126,43 +126,34 @@ def array(n_bytes, value=0):
     return numpy.full(n_bytes, value, dtype="uint8")
 
 
-def test_the_oldest_goes_first():
-    cache = ArrayCache(30)
-    for name in "abc":
-        cache.put(name, array(10))
-    assert cache.get("a") is not None  # now "b" is the oldest
-    cache.put("d", array(10))
-    assert cache.get("b") is None and len(cache) == 3 and cache.n_bytes == 30
-    assert all(cache.get(name) is not None for name in "acd")
+def test_what_comes_when_it_is_full_is_not_kept():
+    cache = BoundedCache(30)
+    for key, n_bytes in ((b"a", 10), (b"b", 21), (b"c", 20), (b"d", 1), (b"e", 0)):
+        cache.put(key, array(n_bytes))
+    assert [cache.get(key) is not None for key in (b"a", b"b", b"c", b"d", b"e")] == [1, 0, 1, 0, 1]
+    assert len(cache) == 3 and cache.n_bytes == 30
 
 
-def test_a_new_value_replaces_the_old_one():
-    cache = ArrayCache(30)
-    cache.put("a", array(10, 1))
-    cache.put("a", array(20, 2))
-    assert cache.get("a").tolist() == [2] * 20 and cache.n_bytes == 20 and len(cache) == 1
-
-
-def test_what_is_too_large_is_not_kept():
-    cache = ArrayCache(30)
-    cache.put("a", array(10))
-    cache.put("b", array(31))
-    assert cache.get("a") is not None and cache.get("b") is None
+def test_the_first_value_of_a_key_stays():
+    cache = BoundedCache(30)
+    cache.put(b"a", array(10, 1))
+    cache.put(b"a", array(20, 2))
+    assert cache.get(b"a").tolist() == [1] * 10 and cache.n_bytes == 10 and len(cache) == 1
 
 
 def test_clearing():
-    cache = ArrayCache(30)
-    cache.put("a", array(10))
+    cache = BoundedCache(30)
+    cache.put(b"a", array(10))
     cache.clear()
-    assert len(cache) == cache.n_bytes == 0 and cache.get("a") is None
+    assert len(cache) == cache.n_bytes == 0 and cache.get(b"a") is None
 
 
-@given(st.lists(st.tuples(st.sampled_from("abcdef"), st.integers(0, 40)), max_size=40))
+@given(st.lists(st.tuples(st.binary(max_size=1), st.integers(0, 40)), max_size=40))
 def test_the_count_of_bytes_is_right_and_within_the_limit(puts):
-    cache = ArrayCache(64)
-    for name, n_bytes in puts:
-        cache.put(name, array(n_bytes))
-    kept = [cache.get(name) for name in "abcdef"]
+    cache = BoundedCache(64)
+    for key, n_bytes in puts:
+        cache.put(key, array(n_bytes))
+    kept = [cache.get(key) for key in {key for key, _ in puts}]
     assert cache.n_bytes == sum(value.nbytes for value in kept if value is not None) <= 64
 
 

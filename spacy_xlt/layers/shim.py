@@ -12,7 +12,7 @@ from thinc.api import Optimizer, Shim
 from torch import Tensor
 
 from ..encoder_files import MODEL_TYPES, EncoderRecord, read_encoder_record
-from ..pieces import ArrayCache, PieceTokenizer
+from ..pieces import BoundedCache, PieceTokenizer, text_hash
 from ..types import EncoderSettings, Freeze, HalfPrecision, Pooling, Precision
 from .averaging import RunningMean
 from .classifier import TextClassifier, assemble_classifier
@@ -68,8 +68,9 @@ class TextCatShim(Shim):
         self.dropout_rate = 0.0
         # Where the frozen tensors were last written, and the stamp of that file.
         self.frozen_stamps: Dict[str, Tuple[int, ...]] = {}
-        self._pieces = ArrayCache(CACHE_BYTES)
-        self._features = ArrayCache(CACHE_BYTES)
+        # By hashes, so that the texts need not be kept.
+        self._pieces: BoundedCache[numpy.ndarray] = BoundedCache(CACHE_BYTES)
+        self._features: BoundedCache[numpy.ndarray] = BoundedCache(CACHE_BYTES)
         self._frozen = WindowCache(CACHE_BYTES)
         self._reset()
 
@@ -346,12 +347,13 @@ class TextCatShim(Shim):
         return vectors if len(rows) == len(texts) else vectors[[rows[text] for text in texts]]
 
     def _cached_pieces(self, texts: Sequence[str]) -> List[numpy.ndarray]:
-        found = [self._pieces.get(text) for text in texts]
+        keys = [text_hash(text) for text in texts]
+        found = [self._pieces.get(key) for key in keys]
         missing = [i for i, pieces in enumerate(found) if pieces is None]
         for i, pieces in zip(
             missing, self._tokenizer.encode([texts[i] for i in missing]), strict=True
         ):
-            self._pieces.put(texts[i], pieces)
+            self._pieces.put(keys[i], pieces)
             found[i] = pieces
         result = [pieces for pieces in found if pieces is not None]
         self._warn_of_long_texts(result)
@@ -360,7 +362,8 @@ class TextCatShim(Shim):
     def _cached_features(self, texts: Sequence[str]) -> Tensor:
         """Pooled vectors by the encoder as it is now; only a frozen one's are kept."""
         is_frozen = self.settings.freeze == "encoder"
-        found = [self._features.get(text) if is_frozen else None for text in texts]
+        keys = [text_hash(text) for text in texts]
+        found = [self._features.get(key) if is_frozen else None for key in keys]
         missing = [i for i, vector in enumerate(found) if vector is None]
         if missing:
             with torch.inference_mode():
@@ -369,7 +372,7 @@ class TextCatShim(Shim):
             for i, vector in zip(missing, vectors, strict=True):
                 found[i] = vector
                 if is_frozen:
-                    self._features.put(texts[i], vector)
+                    self._features.put(keys[i], vector.copy())
         return torch.from_numpy(numpy.stack([v for v in found if v is not None])).to(
             self.classifier.device
         )
@@ -504,7 +507,7 @@ class TextCatShim(Shim):
         state = dict(self.__dict__)
         # Optimizer state and caches belong to the process that trains.
         state.update(_optimizer=None, _inference=None, weight_seen=0.0, frozen_stamps={})
-        state.update(_pieces=ArrayCache(CACHE_BYTES), _features=ArrayCache(CACHE_BYTES))
+        state.update(_pieces=BoundedCache(CACHE_BYTES), _features=BoundedCache(CACHE_BYTES))
         state.update(_frozen=WindowCache(CACHE_BYTES))
         if self._mean is not None and self._model is not None:
             state.update(_mean=None, _model=self._averaged_copy())

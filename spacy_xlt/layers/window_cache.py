@@ -1,26 +1,26 @@
 """What frozen layers give for a window, computed once in a run rather than once in an epoch."""
 
-from typing import Callable, Dict
+from typing import Callable
 
 import torch
 from torch import Tensor
 
+from ..pieces import BoundedCache
 from .windows import WindowBatch
 
 
 class WindowCache:
     """Keeps the vectors of windows by their pieces, up to a limit of bytes.
 
-    Windows that come when it is full are computed each time: training asks for all windows once
-    an epoch, so to drop the oldest would be to drop what comes next.
-
-    max_bytes (int): The limit.
+    max_bytes (int): The limit; windows that come when it is full are computed each time.
     """
 
     def __init__(self, max_bytes: int):
-        self.max_bytes = max_bytes
-        self.n_bytes = 0
-        self._kept: Dict[bytes, Tensor] = {}
+        self._kept: BoundedCache[Tensor] = BoundedCache(max_bytes)
+
+    @property
+    def n_bytes(self) -> int:
+        return self._kept.n_bytes
 
     def get(self, batch: WindowBatch, compute: Callable[[WindowBatch], Tensor]) -> Tensor:
         """Vectors of a batch's pieces.
@@ -37,15 +37,9 @@ class WindowCache:
             computed = compute(part).split(part.lengths.tolist())
             for i, own in zip(missing, computed, strict=True):
                 vectors[i] = own
-                self._keep(keys[i], own)
+                # A copy, since a view would keep its whole batch.
+                self._kept.put(keys[i], own.clone())
         return torch.cat([own for own in vectors if own is not None]).float()
 
     def clear(self) -> None:
         self._kept.clear()
-        self.n_bytes = 0
-
-    def _keep(self, key: bytes, vectors: Tensor) -> None:
-        if self.n_bytes + vectors.nbytes <= self.max_bytes:
-            self.n_bytes += vectors.nbytes
-            # A copy, since a view would keep its whole batch.
-            self._kept[key] = vectors.clone()
