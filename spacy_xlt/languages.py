@@ -1,11 +1,14 @@
 """Languages of documents: BCP 47 tags and the Doc extensions that carry them."""
 
+import functools
+
 import langcodes
 from spacy.tokens import Doc
 
 UNKNOWN = ""
 
 
+@functools.lru_cache(maxsize=1024)
 def standardize_language(tag: str) -> str:
     """The one spelling of a language tag that this package compares and stores.
 
@@ -46,6 +49,14 @@ def language_name(tag: str) -> str:
 def get_doc_language(doc: Doc) -> str:
     """Standard tag of the language recorded on a Doc, "" where none is."""
     return standardize_language(doc._.xlt_lang)
+
+
+def known_language(doc: Doc) -> str:
+    """The same, also "" where what is recorded is no language tag."""
+    try:
+        return get_doc_language(doc)
+    except ValueError:
+        return UNKNOWN
 
 
 def set_doc_language(doc: Doc, tag: str) -> None:

@@ -4,6 +4,7 @@ from ._app import xlt_cli
 
 __all__ = ["xlt_cli"]
 from . import benchmark as _benchmark  # noqa: F401
+from . import calibrate as _calibrate  # noqa: F401
 from . import compare as _compare  # noqa: F401
 from . import data as _data  # noqa: F401
 from . import encoder as _encoder  # noqa: F401

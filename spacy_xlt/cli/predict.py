@@ -54,6 +54,9 @@ def predict_cli(
         "--rejects",
         help="JSONL file for rows that were skipped (default: OUTPUT.rejects.jsonl)",
     ),
+    lang_field: str = Opt(
+        "lang", "--lang-field", help="Field with the language tag, which calibrated pipelines use"
+    ),
     component: Optional[str] = COMPONENT,
     input_format: Optional[str] = Opt(
         None, "--input-format", help="jsonl, csv, tsv, parquet or txt (default: by the name)"
@@ -81,6 +84,7 @@ def predict_cli(
             prefix=prefix,
             on_error=on_error,
             rejects=rejects,
+            lang_field=lang_field,
             component=component,
             input_format=input_format,
             output_format=output_format,
@@ -103,6 +107,7 @@ def predict(
     prefix: Optional[str] = None,
     on_error: str = "stop",
     rejects: Optional[Path] = None,
+    lang_field: str = "lang",
     component: Optional[str] = None,
     input_format: Optional[str] = None,
     output_format: Optional[str] = None,
@@ -143,7 +148,7 @@ def predict(
         rows = read_rows(input, format_in, text_field)
         good = _texts(rows, text_field, nlp.max_length, fields, bad)
         writer = RowWriter(stack.enter_context(open_output(output)), format_out)
-        docs = _pipe_and_forget(nlp, good, batch_size)
+        docs = _pipe_and_forget(nlp, good, lang_field, batch_size)
         for doc, (line, row) in tqdm(docs, unit="doc", disable=None, file=sys.stderr):
             try:
                 writer.write({**row, **fields.make(doc.cats)})
@@ -247,8 +252,11 @@ def _texts(
 
 
 def _pipe_and_forget(
-    nlp: "Language", texts: Iterable[Tuple[str, Any]], batch_size: int
-) -> Iterator[Tuple["Doc", Any]]:
+    nlp: "Language",
+    texts: Iterable[Tuple[str, Tuple[int, Dict[str, Any]]]],
+    lang_field: str,
+    batch_size: int,
+) -> Iterator[Tuple["Doc", Tuple[int, Dict[str, Any]]]]:
     """Documents one after the other, each usable until the next is asked for.
 
     The vocabulary forgets the words that it met, which would fill the memory in the long run.
@@ -257,7 +265,20 @@ def _pipe_and_forget(
     for first in rest:
         part = chain([first], islice(rest, ZONE_TEXTS - 1))
         with nlp.memory_zone():
-            yield from nlp.pipe(part, as_tuples=True, batch_size=batch_size)
+            docs = (
+                (_make_doc(nlp, text, row.get(lang_field)), (n, row)) for text, (n, row) in part
+            )
+            yield from nlp.pipe(docs, as_tuples=True, batch_size=batch_size)
+
+
+def _make_doc(nlp: "Language", text: str, lang: Any) -> "Doc":
+    """A Doc with the language of its row, if that is one."""
+    from ..languages import known_language
+
+    doc = nlp.make_doc(text)
+    doc._.xlt_lang = lang if isinstance(lang, str) else ""
+    doc._.xlt_lang = known_language(doc)
+    return doc
 
 
 def _default_rejects(output: Path) -> Optional[Path]:

@@ -28,7 +28,7 @@ from thinc.api import Model, Optimizer, set_dropout_rate
 from thinc.types import Floats2d
 
 from ..encoder_files import EncoderRecord
-from ..languages import get_doc_language, standardize_language
+from ..languages import get_doc_language, known_language, standardize_language
 from .gold import Gold, count_labels, read_gold
 from .starting import Started, read_started
 
@@ -189,6 +189,7 @@ class XltTextCat(TrainablePipe):
             "positive_label": None,
             "train_langs": [],
             "tuned_langs": [],
+            "temperatures": {},
         }
 
     @property
@@ -233,13 +234,35 @@ class XltTextCat(TrainablePipe):
         if not docs:
             return numpy.zeros((0, len(self.labels)), dtype="f")
         logits = self.model.ops.to_numpy(self._predict_logits(docs))
-        scores = ACTIVATIONS[self.exclusive](logits)
+        scores = ACTIVATIONS[self.exclusive](self._temper(logits, docs))
         if not numpy.isfinite(scores).all():
             raise ValueError(
                 f"'{self.name}' predicted scores that are not numbers. Its weights are damaged; "
                 f"train or copy the pipeline again."
             )
         return scores
+
+    def _temper(self, logits: numpy.ndarray, docs: List[Doc]) -> numpy.ndarray:
+        temperatures = self.cfg["temperatures"]
+        if not temperatures:
+            return logits
+        general = temperatures.get("", 1.0)
+        own = [temperatures.get(known_language(doc), general) for doc in docs]
+        return logits / numpy.array(own, dtype=logits.dtype)[:, None]
+
+    def set_temperatures(self, temperatures: Dict[str, float]) -> None:
+        """Divide logits by a number from now on, which leaves the order of labels as it is.
+
+        temperatures (Dict[str, float]): By the standard tag of a document's language, "" for all
+            languages that are not there; empty for no temperatures.
+        RAISES (ValueError): If one is not a positive number.
+        """
+        wrong = {lang: t for lang, t in temperatures.items() if not 0.0 < t < float("inf")}
+        if wrong:
+            raise ValueError(f"Temperatures are {wrong}; allowed are numbers above 0.")
+        self.cfg["temperatures"] = {
+            standardize_language(lang): float(t) for lang, t in temperatures.items()
+        }
 
     def _predict_logits(self, docs: List[Doc]) -> Floats2d:
         if self._shim.reading is None and not any(len(doc) for doc in docs):
@@ -403,6 +426,7 @@ class XltTextCat(TrainablePipe):
         known = [] if started is None or new_head else started.labels
         added = [] if self._shim.is_ready else list(self.labels)
         self.cfg["labels"] = self._choose_labels(examples, labels, added, known)
+        self.cfg["temperatures"] = {}
         self._check_class_weights()
         for label in self.labels:
             self.vocab.strings.add(label)

@@ -103,8 +103,8 @@ class CorpusReader:
         """Read the corpus.
 
         nlp (Language): The pipeline whose tokenizer and vocabulary the documents get.
-        YIELDS (Example): `predicted` has only a text; `reference` has `cats`, `doc._.xlt_lang`
-            and whatever else the file says.
+        YIELDS (Example): `predicted` has only a text and its language; `reference` has `cats`,
+            `doc._.xlt_lang` and whatever else the file says.
         RAISES (ValueError): If files are missing or damaged, or hold no labelled document.
         """
         source, target = self._read()
@@ -264,7 +264,9 @@ def _make_example(nlp: Language, path: Path, reference: Doc) -> Example:
             f"({nlp.max_length:,}). Divide it, or raise nlp.max_length in a callback at "
             f"nlp.after_creation."
         )
-    return Example(nlp.make_doc(text), reference)
+    predicted = nlp.make_doc(text)
+    predicted._.xlt_lang = reference._.xlt_lang
+    return Example(predicted, reference)
 
 
 def _docs(bins: Bins, vocab: Vocab) -> Iterator[Tuple[Path, Doc]]:

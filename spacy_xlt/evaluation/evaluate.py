@@ -112,7 +112,7 @@ def evaluate_pipeline(
     n_labelled, n_unlabelled = _check_examples(get_examples(), task, known_labels(nlp), wanted)
 
     started = time.perf_counter()
-    examples = _predict(nlp, _select(get_examples(), task, wanted), batch_size)
+    examples = predict_examples(nlp, _select(get_examples(), task, wanted), batch_size)
     found: List[int] = []
     tags, outcomes = compare_examples(
         _tell(_note_keys(progress(examples, n_labelled), found), task, on_prediction),
@@ -323,7 +323,10 @@ def _select(
             yield eg
 
 
-def _predict(nlp: Language, examples: Iterable[Example], batch_size: int) -> Iterator[Example]:
+def predict_examples(
+    nlp: Language, examples: Iterable[Example], batch_size: int
+) -> Iterator[Example]:
+    """Let a pipeline fill in the predicted Docs."""
     pairs = ((eg.predicted, eg) for eg in examples)
     for doc, eg in nlp.pipe(pairs, as_tuples=True, batch_size=batch_size):
         eg.predicted = doc
