@@ -64,6 +64,7 @@ def test_the_files(trained_dir):
         "positive_label": None,
         "train_langs": ["en"],
         "tuned_langs": [],
+        "temperatures": {},
     }
 
 
