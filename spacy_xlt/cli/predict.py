@@ -70,7 +70,7 @@ def predict_cli(
 ) -> None:
     """
     Give each text of a file its label and scores. Fields and order of the rows are kept, memory
-    does not grow with the file, and the output appears only when all of it is there.
+    hardly grows with the file, and the output appears only when all of it is there.
     """
     from ._rows import STANDARD_STREAM
 

@@ -2,10 +2,10 @@
 
 import numpy as np
 
+from .uncertainty import MAX_CELLS
+
 N_BINS = 15
 N_DRAWS = 500
-# Cells of the arrays that are held at once.
-MAX_CELLS = 2**23
 
 
 def calibration_error(confidence: np.ndarray, correct: np.ndarray) -> float:
