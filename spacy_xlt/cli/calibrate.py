@@ -105,8 +105,9 @@ def calibrate(
             f"No document has a label of '{task.component}' and a usable prediction, so there is "
             f"nothing to calibrate with. Its labels: {', '.join(task.labels)}."
         )
-    calibrated = check_temperatures(by_lang, exclusive=task.exclusive)
-    pipe.set_temperatures(fit_temperatures(by_lang, exclusive=task.exclusive))
+    temperatures = fit_temperatures(by_lang, exclusive=task.exclusive)
+    calibrated = check_temperatures(by_lang, temperatures, exclusive=task.exclusive)
+    pipe.set_temperatures(temperatures)
     with replaced_directory(output) as made:
         nlp.to_disk(made)
     return calibrated

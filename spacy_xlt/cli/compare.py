@@ -1,13 +1,13 @@
 """`spacy xlt compare`: two runs on the same documents."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Optional
+from typing import TYPE_CHECKING, Optional, Tuple, Union
 
 from ..files import write_text
 from ._app import Arg, Opt, command, msg, xlt_cli
 
 if TYPE_CHECKING:
-    from ..evaluation.comparison import Comparison
+    from ..evaluation.comparison import Comparison, LanguageComparison, MeanComparison
 
 # Adjusted probability below which a difference counts as shown.
 LEVEL = 0.05
@@ -42,7 +42,6 @@ def compare(a: Path, b: Path, *, output: Optional[Path] = None) -> "Comparison":
 
 def show_comparison(comparison: "Comparison") -> None:
     """Print the table of languages, the means, and what they show."""
-    from ..evaluation.rendering import percent, plain_minus, points, points_interval
     from ..languages import language_name
 
     a, b = comparison["a"], comparison["b"]
@@ -53,10 +52,7 @@ def show_comparison(comparison: "Comparison") -> None:
             row["lang"],
             row["role"],
             f"{row['n']:,}",
-            percent(row["a"]),
-            percent(row["b"]),
-            plain_minus(points(row["difference"])),
-            plain_minus(points_interval(row["interval"])),
+            *_show_difference(row),
             f"{row['p']:.3f}",
             f"{row['p_adjusted']:.3f}",
             "*" if row["p_adjusted"] < LEVEL else "",
@@ -66,10 +62,7 @@ def show_comparison(comparison: "Comparison") -> None:
     means = [
         (
             f"Mean of {mean['n_langs']} {role} language{'s' if mean['n_langs'] > 1 else ''}",
-            percent(mean["a"]),
-            percent(mean["b"]),
-            plain_minus(points(mean["difference"])),
-            plain_minus(points_interval(mean["interval"])),
+            *_show_difference(mean),
             f"p = {mean['p']:.3f}",
         )
         for role, mean in comparison["means"].items()
@@ -88,3 +81,15 @@ def show_comparison(comparison: "Comparison") -> None:
     if any(n for n, _ in left_out):
         told = " and ".join(f"{n:,} of '{name}'" for n, name in left_out if n)
         msg.warn(f"Documents that the other run lacks do not count: {told}.")
+
+
+def _show_difference(row: Union["LanguageComparison", "MeanComparison"]) -> Tuple[str, ...]:
+    """Accuracies of both runs, their difference and its interval."""
+    from ..evaluation.rendering import percent, plain_minus, points, points_interval
+
+    return (
+        percent(row["a"]),
+        percent(row["b"]),
+        plain_minus(points(row["difference"])),
+        plain_minus(points_interval(row["interval"])),
+    )

@@ -96,9 +96,13 @@ def fit_temperatures(by_lang: Mapping[str, Outcomes], *, exclusive: bool) -> Dic
 
 
 def check_temperatures(
-    by_lang: Mapping[str, Outcomes], *, exclusive: bool
+    by_lang: Mapping[str, Outcomes], temperatures: Mapping[str, float], *, exclusive: bool
 ) -> Dict[str, Calibrated]:
-    """What temperatures do in each language, on documents that they were not fitted to."""
+    """What temperatures do in each language, on documents that they were not fitted to.
+
+    by_lang (Mapping[str, Outcomes]): What they were fitted to.
+    temperatures (Mapping[str, float]): Those of `fit_temperatures`.
+    """
     rng = np.random.default_rng(0)
     folds = {lang: rng.permutation(len(o)) % N_FOLDS for lang, o in by_lang.items()}
     tempered = {lang: np.array(o.scores, dtype=float) for lang, o in by_lang.items()}
@@ -112,11 +116,10 @@ def check_temperatures(
             tempered[lang][rows] = apply_temperature(
                 outcomes.scores[rows], temperature, exclusive=exclusive
             )
-    final = fit_temperatures(by_lang, exclusive=exclusive)
     return {
         lang: Calibrated(
             n=len(outcomes),
-            temperature=final[lang],
+            temperature=temperatures[lang],
             before=excess_error(outcomes.scores, outcomes, exclusive=exclusive),
             after=excess_error(tempered[lang], outcomes, exclusive=exclusive),
         )

@@ -1,22 +1,13 @@
 import pytest
 import spacy
-from typer.testing import CliRunner
+from running import run_command
 
-from spacy_xlt.cli import xlt_cli
 from spacy_xlt.cli.evaluate import evaluate
-
-
-def run(command, *arguments, code=0):
-    result = CliRunner().invoke(xlt_cli, [command, *map(str, arguments)])
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    assert result.exit_code == code, result.output
-    return " ".join(result.output.split())
 
 
 def test_a_calibrated_pipeline_gives_the_same_labels(trained_dir, corpus_dir, tmp_path):
     out = tmp_path / "calibrated"
-    text = run("calibrate", trained_dir, corpus_dir / "dev", "--output", out)
+    text = run_command("calibrate", trained_dir, corpus_dir / "dev", "--output", out)
     assert "German de" in text and "Temperature" in text
     assert "Fewer than 30 documents" in text
     assert "✔ Calibrated pipeline:" in text
@@ -27,13 +18,13 @@ def test_a_calibrated_pipeline_gives_the_same_labels(trained_dir, corpus_dir, tm
     temperatures = spacy.load(out).get_pipe("textcat").cfg["temperatures"]
     assert set(temperatures) == {"", "ar", "de", "sw", "zh"}
     # Once more on the result: from the uncalibrated scores again.
-    run("calibrate", out, corpus_dir / "dev", "--output", out)
+    run_command("calibrate", out, corpus_dir / "dev", "--output", out)
     assert spacy.load(out).get_pipe("textcat").cfg["temperatures"] == temperatures
 
 
 def test_source_labels_only(trained_dir, corpus_dir, tmp_path):
     out = tmp_path / "calibrated"
-    run("calibrate", trained_dir, corpus_dir / "train.spacy", "--output", out)
+    run_command("calibrate", trained_dir, corpus_dir / "train.spacy", "--output", out)
     temperatures = spacy.load(out).get_pipe("textcat").cfg["temperatures"]
     assert set(temperatures) == {"", "en"}
     assert temperatures[""] == pytest.approx(temperatures["en"], rel=1e-3)
@@ -47,7 +38,9 @@ def test_predictions_use_the_language_of_their_row(trained_dir, tmp_path):
     (tmp_path / "in.csv").write_text("\n".join(rows) + "\n")
 
     def scores(*extra):
-        run("predict", tmp_path / "calibrated", tmp_path / "in.csv", tmp_path / "out.csv", *extra)
+        run_command(
+            "predict", tmp_path / "calibrated", tmp_path / "in.csv", tmp_path / "out.csv", *extra
+        )
         lines = (tmp_path / "out.csv").read_text().splitlines()
         return [float(line.split(",")[-1]) for line in lines[1:]]
 
@@ -60,16 +53,16 @@ def test_predictions_use_the_language_of_their_row(trained_dir, tmp_path):
 def test_a_component_that_cannot_be_calibrated(make_pipeline, make_split, standin, tmp_path):
     split = make_split([("en", "A", "A")])
     arguments = (make_pipeline(), split, "--output", tmp_path / "out", "--code", standin)
-    text = run("calibrate", *arguments, code=1)
+    text = run_command("calibrate", *arguments, code=1)
     assert "which cannot be calibrated. Allowed are xlt_textcat and xlt_textcat_multilabel" in text
     assert not (tmp_path / "out").exists()
 
 
 def test_nothing_to_calibrate_with(trained_dir, make_split, tmp_path):
     split = make_split([("en", "A", "A")])
-    text = run("calibrate", trained_dir, split, "--output", tmp_path / "out", code=1)
+    text = run_command("calibrate", trained_dir, split, "--output", tmp_path / "out", code=1)
     assert "No document has a label of 'textcat' and a usable prediction" in text
-    text = run(
+    text = run_command(
         "calibrate", trained_dir, split, "--output", tmp_path / "out", "--langs", "fr", code=1
     )
     assert "No document in fr (French)" in text

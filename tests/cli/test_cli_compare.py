@@ -1,21 +1,16 @@
 import json
+from functools import partial
 
 import pytest
-from typer.testing import CliRunner
+from running import run_command
 
-from spacy_xlt.cli import xlt_cli
 from spacy_xlt.cli.evaluate import evaluate
 
 RIGHT = [("en", f"{i} A", "A") for i in range(12)] + [("de", f"{i} B", "B") for i in range(12)]
 WRONG = [*RIGHT[:12], *(("de", f"{i} B", "A" if i < 9 else "B") for i in range(12))]
 
 
-def run(*arguments, code=0):
-    result = CliRunner().invoke(xlt_cli, ["compare", *map(str, arguments)])
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    assert result.exit_code == code, result.output
-    return " ".join(result.output.split())
+run = partial(run_command, "compare")
 
 
 @pytest.fixture

@@ -2,9 +2,11 @@ import hashlib
 import json
 import subprocess
 import sys
+from functools import partial
 
 import pytest
 import srsly
+from running import run_command
 from typer.testing import CliRunner
 
 from spacy_xlt.cli import xlt_cli
@@ -20,13 +22,7 @@ ROWS = [
 ]
 
 
-def run(*arguments, code=0):
-    """Output of a command that ends with the exit code and without a traceback, on one line."""
-    result = CliRunner().invoke(xlt_cli, ["evaluate", *map(str, arguments)])
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    assert result.exit_code == code, result.output
-    return " ".join(result.output.split())
+run = partial(run_command, "evaluate")
 
 
 def test_a_table_of_languages_and_files(make_pipeline, make_split, tmp_path):

@@ -1,18 +1,14 @@
 import json
+from functools import partial
 
 import pytest
+from running import run_command
 from typer.testing import CliRunner
 
 from spacy_xlt.cli import xlt_cli
 from spacy_xlt.cli.evaluate import evaluate
 
-
-def run(*arguments, code=0):
-    result = CliRunner().invoke(xlt_cli, ["report", *map(str, arguments)])
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    assert result.exit_code == code, result.output
-    return " ".join(result.output.split())
+run = partial(run_command, "report")
 
 
 @pytest.fixture

@@ -77,15 +77,18 @@ def test_the_check_is_on_other_documents(exclusive):
         "sw": draw(800, 3.0, exclusive=exclusive, seed=1),
         "yo": draw(3, 1.0, exclusive=exclusive, seed=2),
     }
-    found = check_temperatures(by_lang, exclusive=exclusive)
+    temperatures = fit_temperatures(by_lang, exclusive=exclusive)
+    found = check_temperatures(by_lang, temperatures, exclusive=exclusive)
     assert [row.n for row in found.values()] == [800, 800, 3]
     assert found["sw"].before > 0.08 > 0.03 > abs(found["sw"].after)
     assert abs(found["de"].after) < 0.03
-    assert found["sw"].temperature == fit_temperatures(by_lang, exclusive=exclusive)["sw"]
+    assert found["sw"].temperature == temperatures["sw"]
 
 
 def test_one_document_only():
-    found = check_temperatures({"de": draw(1, 1.0)}, exclusive=True)
+    by_lang = {"de": draw(1, 1.0)}
+    temperatures = fit_temperatures(by_lang, exclusive=True)
+    found = check_temperatures(by_lang, temperatures, exclusive=True)
     assert found["de"].n == 1 and np.isfinite(found["de"].after)
 
 
