@@ -1,11 +1,33 @@
 """Whether probabilities mean what they say."""
 
-import numpy as np
+from typing import List
 
-from .uncertainty import MAX_CELLS
+import numpy as np
+from typing_extensions import TypedDict
+
+from .metrics import Count, Share, wilson_interval
+from .uncertainty import MAX_CELLS, Interval
 
 N_BINS = 15
 N_DRAWS = 500
+# A calibration curve has at most so many points, of at least so many documents each.
+MAX_POINTS = 10
+MIN_POINT_DOCS = 15
+
+
+class CurvePoint(TypedDict):
+    """Documents with like confidence.
+
+    n (int): How many.
+    confidence (float): Mean probability of the chosen label.
+    accuracy (float): Share that is right.
+    interval (Interval): 95 % interval of it (Wilson).
+    """
+
+    n: Count
+    confidence: Share
+    accuracy: Share
+    interval: Interval
 
 
 def calibration_error(confidence: np.ndarray, correct: np.ndarray) -> float:
@@ -34,6 +56,31 @@ def perfect_calibration_error(confidence: np.ndarray) -> float:
         drawn = rng.random((min(step, N_DRAWS - start), n), dtype=np.float32) < confidence
         total += float(np.abs((drawn - confidence) @ bins).sum())
     return total / (N_DRAWS * n)
+
+
+def calibration_curve(confidence: np.ndarray, correct: np.ndarray) -> List[CurvePoint]:
+    """Accuracy against confidence, by parts of equal size from the least sure documents up.
+
+    Parts of equal size rather than width, so that no point stands for a handful of documents.
+
+    confidence (np.ndarray): Probability of the chosen label. Shape: (n_docs,)
+    correct (np.ndarray): Whether it was right. Shape: (n_docs,)
+    """
+    n_points = min(MAX_POINTS, max(1, len(confidence) // MIN_POINT_DOCS))
+    curve: List[CurvePoint] = []
+    for rows in np.array_split(np.argsort(confidence, kind="stable"), n_points):
+        n, n_correct = len(rows), int(correct[rows].sum())
+        interval = wilson_interval(n_correct, n)
+        if interval is not None:
+            curve.append(
+                {
+                    "n": n,
+                    "confidence": float(confidence[rows].mean()),
+                    "accuracy": n_correct / n,
+                    "interval": interval,
+                }
+            )
+    return curve
 
 
 def brier_score(scores: np.ndarray, gold: np.ndarray) -> float:

@@ -12,7 +12,12 @@ from spacy.tokens import Doc
 from spacy.training import Example
 from typing_extensions import TypedDict
 
-from .calibration import brier_score, calibration_error, perfect_calibration_error
+from .calibration import (
+    brier_score,
+    calibration_curve,
+    calibration_error,
+    perfect_calibration_error,
+)
 from .comparison import transfer_intervals
 from .metrics import (
     Outcomes,
@@ -212,6 +217,7 @@ def measure_confidence(outcomes: Outcomes) -> Optional[Confidence]:
         "calibration_error": error,
         "excess_error": error - perfect_calibration_error(chosen),
         "brier": brier_score(scores, outcomes.gold[outcomes.answered]),
+        "curve": calibration_curve(chosen, correct),
     }
 
 

@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any, Optional, Sequence
 
 import jinja2
+from markupsafe import Markup
 
 from ..languages import language_name
+from .plots import plot_calibration
 
 TEMPLATES = Path(__file__).parent / "templates"
 # What Markdown or HTML would take for markup, or a table for the end of a cell.
@@ -74,6 +76,7 @@ def _environment() -> jinja2.Environment:
         interval=interval,
         points_interval=points_interval,
         language=language_name,
+        plot_calibration=lambda curve: Markup(plot_calibration(curve)),
         md=escape_markdown,
         md_link=link_markdown,
     )

@@ -11,11 +11,14 @@ from typing_extensions import TypedDict
 
 from ..languages import language_name
 from .advice import compare_runs, find_warnings, is_trusted, next_step
+from .calibration import CurvePoint
 from .comparison import compare_languages, transfer_intervals
 from .metrics import Transfer, is_target, mean, measure_transfer, prf
 from .rendering import percent, render
 from .results import (
+    Confidence,
     Evaluation,
+    GroupResult,
     LanguageResult,
     Signature,
     docs_per_second,
@@ -27,8 +30,8 @@ from .uncertainty import Interval
 # A larger confusion matrix is cut to the labels with the most mistakes.
 MAX_MATRIX = 12
 MAX_MISTAKES = 10
-# Languages that get a confusion matrix of their own.
-N_WORST = 3
+# Languages whose calibration is shown, those that are furthest off.
+N_MISCALIBRATED = 4
 
 
 class Cell(TypedDict):
@@ -131,10 +134,29 @@ class Confusion(TypedDict):
     mistakes: List[Mistake]
 
 
+class Calibration(TypedDict):
+    """Whether the last run's probabilities mean what they say, for a group of documents.
+
+    confidence (float): Mean probability of the chosen label.
+    excess_error (float): Expected calibration error beyond that of a calibrated classifier.
+    curve (List[CurvePoint]): Accuracy by confidence.
+    """
+
+    title: str
+    n: int
+    accuracy: float
+    confidence: float
+    excess_error: float
+    curve: List[CurvePoint]
+
+
 class Report(TypedDict):
     """Everything that the pages show.
 
     compared (List[str]): Target languages of the first run that all runs share.
+    confusions (List[Confusion]): All languages together, then each of them from the worst up.
+    calibrations (List[Calibration]): All documents, the source languages, and the languages that
+        are furthest off; empty without probabilities of exclusive labels.
     """
 
     format: Literal["spacy_xlt.report.v1"]
@@ -148,6 +170,7 @@ class Report(TypedDict):
     scripts: List[ScriptRow]
     labels: List[LabelRow]
     confusions: List[Confusion]
+    calibrations: List[Calibration]
     warnings: List[str]
     next_step: str
 
@@ -197,6 +220,7 @@ def make_report(evaluations: Sequence[Evaluation], *, title: Optional[str] = Non
         "scripts": _compare_scripts(by_run, runs, source_langs),
         "labels": _compare_labels(last),
         "confusions": _confusions(last["labels"], targets or last["languages"], bool(targets)),
+        "calibrations": _calibrations(last),
         "warnings": warnings,
         "next_step": next_step(last),
     }
@@ -385,7 +409,7 @@ def _compare_labels(evaluation: Evaluation) -> List[LabelRow]:
 def _confusions(
     labels: Sequence[str], results: Sequence[LanguageResult], are_targets: bool
 ) -> List[Confusion]:
-    """Pooled over all languages given, and of the worst of them; empty without matrices."""
+    """Pooled over all languages given, and of each of them; empty without matrices."""
     counted = [row for row in results if row["confusion"] and row["n"]]
     if not counted:
         return []
@@ -397,7 +421,7 @@ def _confusions(
     title = f"All {len(counted)} {kind}" if len(counted) > 1 else language_name(counted[0]["lang"])
     blocks = [_make_confusion(title, labels, pooled, shown)]
     if len(counted) > 1:
-        worst = sorted(counted, key=lambda row: (row["accuracy"] or 0.0, row["lang"]))[:N_WORST]
+        worst = sorted(counted, key=lambda row: (row["accuracy"] or 0.0, row["lang"]))
         blocks += [
             _make_confusion(
                 f"{language_name(row['lang'])}: {percent(row['accuracy'])} % right",
@@ -408,6 +432,30 @@ def _confusions(
             for row in worst
         ]
     return blocks
+
+
+def _calibrations(evaluation: Evaluation) -> List[Calibration]:
+    overall, languages = evaluation["overall"], evaluation["languages"]
+    known = [(row, row["confidence"]) for row in languages if row["confidence"] is not None]
+    sources = [(row, own) for row, own in known if row["role"] == "source"]
+    others = [(row, own) for row, own in known if row["role"] != "source"]
+    worst = sorted(others, key=lambda pair: (-pair[1]["excess_error"], pair[0]["lang"]))
+    blocks = [("All documents", overall, overall["confidence"])] if len(known) > 1 else []
+    blocks += [
+        (language_name(row["lang"]), row, own) for row, own in [*sources, *worst[:N_MISCALIBRATED]]
+    ]
+    return [_make_calibration(*block) for block in blocks if block[2] is not None]
+
+
+def _make_calibration(title: str, group: GroupResult, confidence: Confidence) -> Calibration:
+    return {
+        "title": title,
+        "n": group["n"],
+        "accuracy": group["accuracy"] or 0.0,
+        "confidence": confidence["mean"],
+        "excess_error": confidence["excess_error"],
+        "curve": confidence["curve"],
+    }
 
 
 def _make_confusion(

@@ -8,6 +8,7 @@ from typing import Any, Dict, List, Literal, Optional, Sequence, Tuple
 from pydantic import Field, TypeAdapter, ValidationError
 from typing_extensions import Annotated, TypedDict
 
+from .calibration import CurvePoint
 from .metrics import Count, Metrics, Share, Transfer, is_target
 
 Role = Literal["source", "target", "unknown"]
@@ -39,6 +40,7 @@ class Confidence(TypedDict):
     excess_error (float): What of it a calibrated classifier with the same probabilities would not
         show on so many documents; below 0 if it would show more.
     brier (float): Brier score over all labels, 0 to 2.
+    curve (List[CurvePoint]): Accuracy by confidence, rising.
     """
 
     mean: Share
@@ -50,6 +52,7 @@ class Confidence(TypedDict):
     calibration_error: Share
     excess_error: float
     brier: Annotated[float, Field(ge=0)]
+    curve: List[CurvePoint]
 
 
 class GroupResult(Metrics):

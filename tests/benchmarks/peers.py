@@ -177,12 +177,25 @@ def predict_pipeline(encoder: Path, pipeline: Path, batch_size: int) -> Predicto
 
 
 def predict_sentences(encoder: Path, pipeline: Path, backend: str) -> Predictor:
-    """sentence-transformers with a linear model on its vectors.
+    """sentence-transformers with a linear model on its vectors."""
+    import numpy
+
+    load = prepare_sentences(encoder, backend)
+    model = load()
+    head = numpy.random.default_rng(0).normal(size=(384, N_LABELS)).astype("f")
+
+    def many(texts: List[str]) -> Any:
+        return (model.encode(texts, batch_size=BATCH) @ head).argmax(axis=1)
+
+    return Predictor(many, lambda text: many([text]), load)
+
+
+def prepare_sentences(encoder: Path, backend: str) -> Callable[[], Any]:
+    """What loads a sentence-transformers model: mean pooling, with a backend.
 
     ONNX in int8, which needs no examples; OpenVINO in the precision that it chooses itself, since
     its int8 is calibrated on a data set from the model hub.
     """
-    import numpy
     from sentence_transformers import SentenceTransformer, models
     from sentence_transformers.backend import export_dynamic_quantized_onnx_model
 
@@ -198,18 +211,15 @@ def predict_sentences(encoder: Path, pipeline: Path, backend: str) -> Predictor:
     if backend == "onnx":
         export_dynamic_quantized_onnx_model(model, "avx512_vnni", folder)
         settings = {"file_name": "onnx/model_qint8_avx512_vnni.onnx"}
-    load = lambda: SentenceTransformer(  # noqa: E731
-        folder, backend=backend, device="cpu", model_kwargs=settings
-    )
-    model = load()
-    head = numpy.random.default_rng(0).normal(size=(384, N_LABELS)).astype("f")
-
-    def many(texts: List[str]) -> Any:
-        return (model.encode(texts, batch_size=BATCH) @ head).argmax(axis=1)
-
-    return Predictor(many, lambda text: many([text]), load)
+    return lambda: SentenceTransformer(folder, backend=backend, device="cpu", model_kwargs=settings)
 
 
+# Backends of sentence-transformers by peer.
+SENTENCES = {
+    "sentence-transformers": "torch",
+    "sentence-transformers, ONNX int8": "onnx",
+    "sentence-transformers, OpenVINO": "openvino",
+}
 PREDICTORS: Dict[str, Callable[[Path, Path], Predictor]] = {
     "spacy-xlt": lambda e, p: predict_xlt(e, p, "auto"),
     "spacy-xlt, fp32": lambda e, p: predict_xlt(e, p, "fp32"),
@@ -218,7 +228,8 @@ PREDICTORS: Dict[str, Callable[[Path, Path], Predictor]] = {
         f"transformers pipeline, batch {n}": (lambda e, p, n=n: predict_pipeline(e, p, n))
         for n in (1, 8, 32)
     },
-    "sentence-transformers": lambda e, p: predict_sentences(e, p, "torch"),
-    "sentence-transformers, ONNX int8": lambda e, p: predict_sentences(e, p, "onnx"),
-    "sentence-transformers, OpenVINO": lambda e, p: predict_sentences(e, p, "openvino"),
+    **{
+        name: (lambda e, p, backend=backend: predict_sentences(e, p, backend))
+        for name, backend in SENTENCES.items()
+    },
 }

@@ -5,6 +5,7 @@
     python tests/benchmarks/speed.py train corpora/all ENCODER
     python tests/benchmarks/speed.py predict corpora/all ENCODER PIPELINE
     python tests/benchmarks/speed.py precision corpora/all PIPELINE
+    python tests/benchmarks/speed.py peer-precision corpora/all ENCODER
     python tests/benchmarks/speed.py growth corpora/all ENCODER PIPELINE
     python tests/benchmarks/speed.py table
 
@@ -25,10 +26,19 @@ import tempfile
 import time
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Dict, Iterable, List, Optional
+from typing import Any, Dict, Iterable, List, Optional, Sequence, Tuple
 
 import typer
-from peers import BATCH, N_LABELS, PREDICTORS, TRAINERS, Predictor, Step
+from peers import (
+    BATCH,
+    N_LABELS,
+    PREDICTORS,
+    SENTENCES,
+    TRAINERS,
+    Predictor,
+    Step,
+    prepare_sentences,
+)
 from readme import README, with_part
 
 ROOT = Path(__file__).parents[2]
@@ -220,31 +230,68 @@ def precision(corpora: Path, pipeline: Path) -> None:
     """What bfloat16 changes: labels of all test texts, and mean accuracy over the languages."""
     import spacy
 
-    from spacy_xlt.corpora.reader import create_corpus_v1
-    from spacy_xlt.languages import get_doc_language
-
+    rows = _read_labelled(corpora, "test")
     predicted = {}
     for name in ("bf16", "fp32"):
         nlp = spacy.load(pipeline, config={"components.textcat.model.precision": name})
-        examples = list(create_corpus_v1(path=str(corpora / "test"))(nlp))
-        docs = nlp.pipe([eg.reference.text for eg in examples])
+        docs = nlp.pipe([text for _, text, _ in rows])
         predicted[name] = [max(doc.cats, key=doc.cats.get) for doc in docs]
-    right: Dict[str, Dict[str, List[bool]]] = {}
-    for name, labels in predicted.items():
-        for eg, label in zip(examples, labels, strict=True):
-            by_lang = right.setdefault(get_doc_language(eg.reference), {})
-            by_lang.setdefault(name, []).append(eg.reference.cats[label] == 1.0)
-    pairs = list(zip(*predicted.values(), strict=True))
     result = {
-        "n_texts": len(pairs),
-        "same_label": statistics.mean(float(a == b) for a, b in pairs),
-        **{
-            f"accuracy_{name}": statistics.mean(statistics.mean(r[name]) for r in right.values())
-            for name in predicted
-        },
+        "n_texts": len(rows),
+        "same_label": _share_equal(predicted["bf16"], predicted["fp32"]),
+        **{f"accuracy_{name}": _mean_accuracy(rows, own) for name, own in predicted.items()},
     }
     _write(RESULTS / "precision.json", result)
     print(result)
+
+
+@app.command("peer-precision")
+def peer_precision(corpora: Path, encoder: Path) -> None:
+    """What the backends of sentence-transformers lose: a logistic regression on the vectors of
+    each, trained in English, its labels beside those of torch in fp32."""
+    from sklearn.linear_model import LogisticRegression
+
+    train_rows = [row for row in _read_labelled(corpora, "train") if row[0] == "en"]
+    rows = _read_labelled(corpora, "test")
+    predicted: Dict[str, List[str]] = {}
+    for name, backend in SENTENCES.items():
+        model = prepare_sentences(encoder, backend)()
+        head = LogisticRegression(max_iter=5000)
+        head.fit(model.encode([t for _, t, _ in train_rows]), [label for *_, label in train_rows])
+        predicted[name] = head.predict(model.encode([t for _, t, _ in rows])).tolist()
+    reference = next(iter(predicted.values()))
+    result = {
+        name: {
+            "accuracy": _mean_accuracy(rows, own),
+            "same_label": _share_equal(own, reference),
+        }
+        for name, own in predicted.items()
+    }
+    _write(RESULTS / "peer_precision.json", result)
+    print(result)
+
+
+def _read_labelled(corpora: Path, split: str) -> List[Tuple[str, str, str]]:
+    """Language, text and label of every document."""
+    import spacy
+
+    from spacy_xlt.corpora.reader import create_corpus_v1
+    from spacy_xlt.languages import get_doc_language
+
+    docs = (eg.reference for eg in create_corpus_v1(path=str(corpora / split))(spacy.blank("xx")))
+    return [(get_doc_language(doc), doc.text, max(doc.cats, key=doc.cats.get)) for doc in docs]
+
+
+def _mean_accuracy(rows: Sequence[Tuple[str, str, str]], predicted: Sequence[str]) -> float:
+    """Mean over the languages."""
+    right: Dict[str, List[bool]] = {}
+    for (lang, _, gold), label in zip(rows, predicted, strict=True):
+        right.setdefault(lang, []).append(gold == label)
+    return statistics.mean(statistics.mean(own) for own in right.values())
+
+
+def _share_equal(a: Sequence[str], b: Sequence[str]) -> float:
+    return statistics.mean(float(x == y) for x, y in zip(a, b, strict=True))
 
 
 @app.command("growth")

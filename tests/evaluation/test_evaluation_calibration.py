@@ -3,6 +3,7 @@ import pytest
 
 from spacy_xlt.evaluation.calibration import (
     brier_score,
+    calibration_curve,
     calibration_error,
     perfect_calibration_error,
 )
@@ -56,3 +57,23 @@ def test_the_brier_score_against_scikit_learn():
     )
     assert brier_score(np.eye(3), np.eye(3)) == 0.0
     assert brier_score(np.eye(3), np.eye(3)[[1, 2, 0]]) == 2.0
+
+
+def test_the_curve_by_hand():
+    confidence = np.array([0.9] * 15 + [0.5] * 16)
+    correct = np.array([1] * 15 + [1] * 8 + [0] * 8)
+    low, high = calibration_curve(confidence, correct)
+    assert (low["n"], low["confidence"], low["accuracy"]) == (16, pytest.approx(0.5), 0.5)
+    assert (high["n"], high["confidence"], high["accuracy"]) == (15, pytest.approx(0.9), 1.0)
+    assert low["interval"][0] < 0.5 < low["interval"][1] and high["interval"][1] == 1.0
+
+
+@pytest.mark.parametrize("n", [0, 1, 14, 29, 150, 5000])
+def test_the_curve_holds_every_document_in_order(n):
+    rng = np.random.default_rng(3)
+    confidence = rng.uniform(0.2, 1.0, size=n)
+    curve = calibration_curve(confidence, rng.random(n) < confidence)
+    assert sum(point["n"] for point in curve) == n
+    assert len(curve) == (0 if n == 0 else min(10, max(1, n // 15)))
+    means = [point["confidence"] for point in curve]
+    assert means == sorted(means)

@@ -81,6 +81,34 @@ def test_one_run_by_hand(evaluate, many_rows):
     assert pooled["mistakes"][0]["n"] == max(m["n"] for m in pooled["mistakes"])
 
 
+def test_calibration_of_all_the_source_and_the_worst(evaluate, many_rows):
+    report = make_report([evaluate(many_rows)])
+    titles = [block["title"] for block in report["calibrations"]]
+    assert titles == ["All documents", "English", "Swahili", "Thai", "German"]
+    swahili = report["calibrations"][2]
+    assert (swahili["n"], swahili["accuracy"]) == (5, 0.0)
+    assert swahili["confidence"] == pytest.approx(0.9)
+    assert swahili["curve"][0]["accuracy"] == 0.0
+    page = render_html(report)
+    assert page.count('class="drawn"') == 5 and "Do probabilities mean what they say" in page
+    assert "| Swahili | 5 | 90.0 | 0.0 |" in render_markdown(report)
+    alone = make_report([evaluate([("de", "A", "A")])])
+    assert [block["title"] for block in alone["calibrations"]] == ["German"]
+
+
+def test_every_target_has_its_matrix_and_all_but_four_are_folded_away(evaluate):
+    langs = ["en", "de", "fr", "it", "es", "pt", "sw"]
+    report = make_report([evaluate([(lang, "A", "B") for lang in langs])])
+    titles = [block["title"].split(":")[0] for block in report["confusions"]]
+    assert titles[0] == "All 6 target languages"
+    assert sorted(titles[1:]) == sorted(
+        ["German", "French", "Italian", "Spanish", "Portuguese", "Swahili"]
+    )
+    assert "The other 2 languages" in Page(render_html(report)).text
+    few = make_report([evaluate([(lang, "A", "B") for lang in langs[:5]])])
+    assert "details" not in Page(render_html(few)).tags
+
+
 def test_two_runs_compare_on_the_same_roles(two_runs):
     report = make_report(two_runs)
     before, after = report["runs"]
