@@ -19,7 +19,7 @@ VARIABLES = {
 }
 PANEL_INCHES = (3.0, 2.7)
 WIDE_INCHES = (6.4, 4.6)
-STYLE = {
+STYLE: Any = {  # its keys are literals to the library's types
     "font.family": "sans-serif",
     "font.size": 9,
     "svg.fonttype": "none",  # letters stay text
