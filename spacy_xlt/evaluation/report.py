@@ -440,11 +440,13 @@ def _calibrations(evaluation: Evaluation) -> List[Calibration]:
     sources = [(row, own) for row, own in known if row["role"] == "source"]
     others = [(row, own) for row, own in known if row["role"] != "source"]
     worst = sorted(others, key=lambda pair: (-pair[1]["excess_error"], pair[0]["lang"]))
-    blocks = [("All documents", overall, overall["confidence"])] if len(known) > 1 else []
-    blocks += [
-        (language_name(row["lang"]), row, own) for row, own in [*sources, *worst[:N_MISCALIBRATED]]
+    blocks = [
+        _make_calibration(language_name(row["lang"]), row, own)
+        for row, own in [*sources, *worst[:N_MISCALIBRATED]]
     ]
-    return [_make_calibration(*block) for block in blocks if block[2] is not None]
+    if len(known) > 1 and overall["confidence"] is not None:
+        blocks.insert(0, _make_calibration("All documents", overall, overall["confidence"]))
+    return blocks
 
 
 def _make_calibration(title: str, group: GroupResult, confidence: Confidence) -> Calibration:
