@@ -10,7 +10,7 @@ import numpy as np
 from typing_extensions import TypedDict
 
 from ..languages import language_name
-from .advice import compare_runs, find_warnings, is_trusted, next_step
+from .advice import compare_runs, find_warnings, further_steps, is_trusted, next_step
 from .calibration import CurvePoint
 from .comparison import compare_languages, transfer_intervals
 from .metrics import Transfer, is_target, mean, measure_transfer, prf
@@ -173,6 +173,7 @@ class Report(TypedDict):
     calibrations: List[Calibration]
     warnings: List[str]
     next_step: str
+    further_steps: List[str]
 
 
 def make_report(evaluations: Sequence[Evaluation], *, title: Optional[str] = None) -> Report:
@@ -223,6 +224,7 @@ def make_report(evaluations: Sequence[Evaluation], *, title: Optional[str] = Non
         "calibrations": _calibrations(last),
         "warnings": warnings,
         "next_step": next_step(last),
+        "further_steps": further_steps(last),
     }
 
 

@@ -2,7 +2,12 @@ import re
 
 import pytest
 
-from spacy_xlt.evaluation.advice import compare_runs, find_warnings, next_step
+from spacy_xlt.evaluation.advice import (
+    compare_runs,
+    find_warnings,
+    further_steps,
+    next_step,
+)
 
 
 def warnings_of(evaluation, start):
@@ -98,6 +103,23 @@ def test_the_next_step_doubts_the_encoder_where_it_guesses(evaluate):
     data = rows("en", 60, 3) + [("th", "A", "AB"[i % 2]) for i in range(60)]
     assert "In Thai (50\u00a0%) it is no better than guessing" in next_step(evaluate(data))
     assert "guessing" not in next_step(evaluate(rows("en", 60, 0) + rows("de", 60, 10, "B", "A")))
+
+
+def test_the_next_step_says_what_it_brought_elsewhere(evaluate):
+    assert "brought 2.5 to 3.5 points" in next_step(
+        evaluate(rows("en", 60, 3) + rows("de", 60, 30))
+    )
+
+
+def test_calibration_is_advised_where_probabilities_are_off(evaluate):
+    (text,) = further_steps(evaluate(rows("en", 60, 3) + rows("de", 60, 40)))
+    assert "which are 28 points off on average" in text and "spacy xlt calibrate" in text
+    assert "from 9 points to 3 with source labels alone" in text
+    # 0.9 is promised, and 54 of 60 are right.
+    assert further_steps(evaluate(rows("en", 60, 6) + rows("de", 60, 6))) == []
+    assert (
+        further_steps(evaluate([("en", "A B", ["A"])], factory="standin_textcat_multilabel")) == []
+    )
 
 
 def test_labels_from_right_to_left_do_not_turn_the_sentence(evaluate):
