@@ -37,6 +37,9 @@ def evaluate_cli(
         "-s",
         help="Languages of the training labels, with commas (default: what the pipeline recorded)",
     ),
+    mistakes: int = Opt(
+        10, "--mistakes", help="Mistakes to keep for the report, with their texts; 0 for none"
+    ),
     component: Optional[str] = COMPONENT,
     batch_size: int = BATCH_SIZE,
     gpu_id: int = GPU_ID,
@@ -54,6 +57,7 @@ def evaluate_cli(
         name=name,
         langs=split_langs(langs),
         source_langs=split_langs(source_langs),
+        n_mistakes=mistakes,
         component=component,
         batch_size=batch_size,
         gpu_id=gpu_id,
@@ -74,6 +78,7 @@ def evaluate(
     name: Optional[str] = None,
     langs: Optional[Sequence[str]] = None,
     source_langs: Optional[Sequence[str]] = None,
+    n_mistakes: int = 0,
     component: Optional[str] = None,
     batch_size: int = 512,
     gpu_id: int = -1,
@@ -106,6 +111,7 @@ def evaluate(
             langs=langs,
             batch_size=batch_size,
             corpora=records,
+            n_mistakes=n_mistakes,
             on_prediction=write_line,
             progress=lambda items, total: tqdm(
                 items, total=total, unit="doc", disable=None, file=sys.stderr

@@ -31,6 +31,7 @@ from .metrics import (
     prf,
     wilson_interval,
 )
+from .mistakes import MistakeCollector
 from .results import (
     Confidence,
     CorpusRecord,
@@ -86,6 +87,7 @@ def evaluate_pipeline(
     langs: Optional[Sequence[str]] = None,
     batch_size: int = BATCH_SIZE,
     corpora: Sequence[CorpusRecord] = (),
+    n_mistakes: int = 0,
     on_prediction: Callable[[Prediction], Any] = lambda prediction: None,
     progress: Callable[[Iterable[Example], int], Iterable[Example]] = lambda items, total: items,
 ) -> Evaluation:
@@ -104,6 +106,7 @@ def evaluate_pipeline(
     langs (Optional[Sequence[str]]): Languages to evaluate; None is all.
     batch_size (int): Documents handed to the pipeline at once.
     corpora (Sequence[CorpusRecord]): What the documents were read from, for the signature.
+    n_mistakes (int): Mistakes to keep, with their texts, of those that it was surest of.
     on_prediction (Callable): Called with each document's prediction, in order.
     progress (Callable): Wraps the documents, whose number is given, to show how far it is.
     RETURNS (Evaluation): The figures.
@@ -119,8 +122,9 @@ def evaluate_pipeline(
     started = time.perf_counter()
     examples = predict_examples(nlp, _select(get_examples(), task, wanted), batch_size)
     found: List[int] = []
+    mistakes = MistakeCollector(n_mistakes)
     tags, outcomes = compare_examples(
-        _tell(_note_keys(progress(examples, n_labelled), found), task, on_prediction),
+        _tell(_note_keys(progress(examples, n_labelled), found), task, on_prediction, mistakes),
         task.labels,
         exclusive=task.exclusive,
         threshold=task.threshold,
@@ -152,6 +156,7 @@ def evaluate_pipeline(
         ),
         "intervals": transfer_intervals(results),
         "languages": results,
+        "mistakes": mistakes.choose(),
         "signature": make_signature(nlp, task, corpora),
     }
 
@@ -369,10 +374,18 @@ def _note_keys(examples: Iterable[Example], keys: List[int]) -> Iterator[Example
 
 
 def _tell(
-    examples: Iterable[Example], task: Task, on_prediction: Callable[[Prediction], Any]
+    examples: Iterable[Example],
+    task: Task,
+    on_prediction: Callable[[Prediction], Any],
+    mistakes: MistakeCollector,
 ) -> Iterator[Example]:
+    """Pass documents on, their predictions to a function, and mistakes to their collector."""
     for eg in examples:
-        on_prediction(make_prediction(eg, task))
+        line = make_prediction(eg, task)
+        on_prediction(line)
+        gold, given = line["gold"], line["predicted"]
+        if isinstance(gold, str) and isinstance(given, str) and gold != given:
+            mistakes.add(line["text"], line["lang"], gold, given, line["scores"][given])
         yield eg
 
 

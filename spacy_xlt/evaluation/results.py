@@ -96,6 +96,35 @@ class LanguageResult(GroupResult):
     correct: List[Count]
 
 
+class WordWeight(TypedDict):
+    """A word of a text, and how much it spoke for the label that was given; below 0 against it.
+
+    start (int): Its first character's place in the text.
+    """
+
+    text: str
+    start: Count
+    weight: float
+
+
+class ConfidentMistake(TypedDict):
+    """A document that got a wrong label with a high probability.
+
+    text (str): The text, cut if it is long.
+    lang (str): Standard tag, "" where none is recorded.
+    gold, predicted (str): The right label and the given one.
+    probability (float): Of the given one.
+    words (Optional[List[WordWeight]]): Why it was given; None if that was not asked.
+    """
+
+    text: str
+    lang: str
+    gold: str
+    predicted: str
+    probability: Share
+    words: Optional[List[WordWeight]]
+
+
 class CorpusRecord(TypedDict):
     """What was read: a file or directory as it was named, and a hash of its content."""
 
@@ -147,6 +176,8 @@ class Evaluation(TypedDict):
     intervals (Dict[str, Tuple[float, float]]): 95 % intervals of means in `transfer`, by name, by
         drawing sentences with all their languages.
     languages (List[LanguageResult]): Source languages first, then by falling accuracy.
+    mistakes (List[ConfidentMistake]): The surest mistakes, of as many languages as possible; empty
+        if labels are not exclusive.
     signature (Signature): What was evaluated, on what, with what.
     """
 
@@ -164,6 +195,7 @@ class Evaluation(TypedDict):
     transfer: Transfer
     intervals: Dict[str, Tuple[float, float]]
     languages: List[LanguageResult]
+    mistakes: List[ConfidentMistake]
     signature: Signature
 
 

@@ -52,6 +52,21 @@ def test_figures_by_hand(evaluate):
     assert evaluation["transfer"]["worst_lang"] == "sw"
 
 
+def test_the_surest_mistakes_are_kept(evaluate):
+    assert evaluate(ROWS)["mistakes"] == []
+    (mistake,) = evaluate(ROWS, n_mistakes=3)["mistakes"]
+    assert mistake == {
+        "text": "A:0.6",
+        "lang": "de",
+        "gold": "B",
+        "predicted": "A",
+        "probability": 0.6,
+        "words": None,
+    }
+    many = evaluate([("en", "A", ["B"])], factory="standin_textcat_multilabel", n_mistakes=3)
+    assert many["mistakes"] == []
+
+
 def test_documents_without_usable_prediction_are_wrong_and_told(evaluate):
     sw = by_lang(evaluate(ROWS))["sw"]
     assert (sw["n"], sw["n_correct"], sw["n_unanswered"]) == (2, 0, 2)
