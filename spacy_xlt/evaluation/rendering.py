@@ -52,7 +52,12 @@ def plain_minus(text: str) -> str:
 
 def escape_markdown(value: Any) -> str:
     """Text that Markdown shows as it is, on one line."""
-    return _MARKUP.sub(r"\\\1", _SPACE.sub(" ", str(value)).strip())
+    return escape_markdown_part(value).strip()
+
+
+def escape_markdown_part(value: Any) -> str:
+    """The same with a space before and after it where there are any."""
+    return _MARKUP.sub(r"\\\1", _SPACE.sub(" ", str(value)))
 
 
 def link_markdown(value: Any) -> str:
@@ -78,6 +83,7 @@ def _environment() -> jinja2.Environment:
         language=language_name,
         plot_calibration=lambda curve: Markup(plot_calibration(curve)),
         md=escape_markdown,
+        md_part=escape_markdown_part,
         md_link=link_markdown,
     )
     return environment

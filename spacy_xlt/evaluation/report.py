@@ -17,10 +17,12 @@ from .metrics import Transfer, is_target, mean, measure_transfer, prf
 from .rendering import percent, render
 from .results import (
     Confidence,
+    ConfidentMistake,
     Evaluation,
     GroupResult,
     LanguageResult,
     Signature,
+    WordWeight,
     docs_per_second,
     find_role,
     rank_language,
@@ -150,6 +152,27 @@ class Calibration(TypedDict):
     curve: List[CurvePoint]
 
 
+class Segment(TypedDict):
+    """A part of a text.
+
+    weight (float): How much it spoke for the label that was given, as a share of the word that
+        spoke most, -1 to 1; 0 where nothing is known.
+    """
+
+    text: str
+    weight: float
+
+
+class SureMistake(TypedDict):
+    """A mistake of the last run that it was sure of; see `ConfidentMistake`."""
+
+    language: str
+    gold: str
+    predicted: str
+    probability: float
+    segments: List[Segment]
+
+
 class Report(TypedDict):
     """Everything that the pages show.
 
@@ -171,6 +194,7 @@ class Report(TypedDict):
     labels: List[LabelRow]
     confusions: List[Confusion]
     calibrations: List[Calibration]
+    mistakes: List[SureMistake]
     warnings: List[str]
     next_step: str
     further_steps: List[str]
@@ -222,6 +246,7 @@ def make_report(evaluations: Sequence[Evaluation], *, title: Optional[str] = Non
         "labels": _compare_labels(last),
         "confusions": _confusions(last["labels"], targets or last["languages"], bool(targets)),
         "calibrations": _calibrations(last),
+        "mistakes": [_show_mistake(mistake) for mistake in last["mistakes"]],
         "warnings": warnings,
         "next_step": next_step(last),
         "further_steps": further_steps(last),
@@ -460,6 +485,31 @@ def _make_calibration(title: str, group: GroupResult, confidence: Confidence) ->
         "excess_error": confidence["excess_error"],
         "curve": confidence["curve"],
     }
+
+
+def _show_mistake(mistake: ConfidentMistake) -> SureMistake:
+    return {
+        "language": language_name(mistake["lang"]),
+        "gold": mistake["gold"],
+        "predicted": mistake["predicted"],
+        "probability": mistake["probability"],
+        "segments": split_by_words(mistake["text"], mistake["words"] or []),
+    }
+
+
+def split_by_words(text: str, words: Sequence[WordWeight]) -> List[Segment]:
+    """A text as its words and what is between them."""
+    largest = max((abs(word["weight"]) for word in words), default=0.0) or 1.0
+    segments: List[Segment] = []
+    done = 0
+    for word in sorted(words, key=lambda word: word["start"]):
+        start, end = word["start"], min(word["start"] + len(word["text"]), len(text))
+        if done <= start < end:
+            segments.append({"text": text[done:start], "weight": 0.0})
+            segments.append({"text": text[start:end], "weight": word["weight"] / largest})
+            done = end
+    segments.append({"text": text[done:], "weight": 0.0})
+    return [segment for segment in segments if segment["text"]]
 
 
 def _make_confusion(

@@ -14,6 +14,7 @@ from spacy_xlt.evaluation.report import (
     render_html,
     render_markdown,
     script_name,
+    split_by_words,
 )
 from spacy_xlt.evaluation.results import dump_json
 
@@ -94,6 +95,44 @@ def test_calibration_of_all_the_source_and_the_worst(evaluate, many_rows):
     assert "| Swahili | 5 | 90.0 | 0.0 |" in render_markdown(report)
     alone = make_report([evaluate([("de", "A", "A")])])
     assert [block["title"] for block in alone["calibrations"]] == ["German"]
+
+
+def test_mistakes_are_shown_with_their_words(evaluate):
+    evaluation = evaluate([("en", "A", "A"), ("ar", "A <b>نص", "B")], n_mistakes=5)
+    (mistake,) = evaluation["mistakes"]
+    page = Page(render_html(make_report([evaluation])))
+    assert "Arabic: B → A 90 % A <b>نص" in " ".join(page.text.split())
+    assert "mark" not in page.tags
+    mistake["words"] = [
+        {"text": "A", "start": 0, "weight": 2.0},
+        {"text": "<b>نص", "start": 2, "weight": -0.5},
+    ]
+    report = make_report([evaluation])
+    assert report["mistakes"][0]["segments"] == [
+        {"text": "A", "weight": 1.0},
+        {"text": " ", "weight": 0.0},
+        {"text": "<b>نص", "weight": -0.25},
+    ]
+    html = render_html(report)
+    assert Page(html).tags.count("mark") == 2 and "b" not in Page(html).tags
+    assert "Arabic: B → A, 90 %: **A** \\<b\\>نص" in render_markdown(report)
+
+
+def test_words_that_overlap_or_lie_outside_are_left_out():
+    words = [
+        {"text": "bc", "start": 1, "weight": 1.0},
+        {"text": "cd", "start": 2, "weight": 1.0},
+        {"text": "fgh", "start": 5, "weight": 0.5},
+        {"text": "x", "start": 9, "weight": 0.5},
+    ]
+    assert split_by_words("abcdef", words) == [
+        {"text": "a", "weight": 0.0},
+        {"text": "bc", "weight": 1.0},
+        {"text": "de", "weight": 0.0},
+        {"text": "f", "weight": 0.5},
+    ]
+    assert split_by_words("", words) == []
+    assert split_by_words("a", [{"text": "a", "start": 0, "weight": 0.0}])[0]["weight"] == 0.0
 
 
 def test_every_target_has_its_matrix_and_all_but_four_are_folded_away(evaluate):
