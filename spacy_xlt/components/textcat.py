@@ -211,6 +211,11 @@ class XltTextCat(TrainablePipe):
         return bool(self.cfg["exclusive"])
 
     @property
+    def reads_text(self) -> bool:
+        """Whether it needs nothing of a Doc but its text: it has an encoder of its own."""
+        return self._shim.reading is not None
+
+    @property
     def _shim(self) -> "TextCatShim":
         return cast("TextCatShim", self.model.get_ref("output_layer").shims[0])
 
