@@ -422,6 +422,18 @@ def summarise(results: Dict[str, Any]) -> List[str]:
             f"{found['accuracy_fp32']:.3f} in fp32.",
             "",
         ]
+    if "peer_precision" in results:
+        reference, *others = results["peer_precision"].items()
+        lines += [
+            f"A logistic regression on the vectors of {reference[0]} has a mean accuracy of "
+            f"{reference[1]['accuracy']:.3f};",
+            *(
+                f"with {name.rpartition(', ')[2]} it is {found['accuracy']:.3f}, and "
+                f"{1 - found['same_label']:.1%} of the labels are others."
+                for name, found in others
+            ),
+            "",
+        ]
     machines = [results[name]["machine"] for name in ("train", "predict") if name in results]
     if machines:
         machine = machines[-1]
