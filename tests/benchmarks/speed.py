@@ -426,10 +426,10 @@ def summarise(results: Dict[str, Any]) -> List[str]:
         reference, *others = results["peer_precision"].items()
         lines += [
             f"A logistic regression on the vectors of {reference[0]} has a mean accuracy of "
-            f"{reference[1]['accuracy']:.3f};",
+            f"{reference[1]["accuracy"]:.3f}.",
             *(
-                f"with {name.rpartition(', ')[2]} it is {found['accuracy']:.3f}, and "
-                f"{1 - found['same_label']:.1%} of the labels are others."
+                f"With {name.rpartition(', ')[2]} it is {found['accuracy']:.3f}, and "
+                f"{1 - found['same_label']:.1%} of the labels differ."
                 for name, found in others
             ),
             "",
