@@ -426,7 +426,7 @@ def summarise(results: Dict[str, Any]) -> List[str]:
         reference, *others = results["peer_precision"].items()
         lines += [
             f"A logistic regression on the vectors of {reference[0]} has a mean accuracy of "
-            f"{reference[1]["accuracy"]:.3f}.",
+            f"{reference[1]['accuracy']:.3f}.",
             *(
                 f"With {name.rpartition(', ')[2]} it is {found['accuracy']:.3f}, and "
                 f"{1 - found['same_label']:.1%} of the labels differ."
