@@ -26,7 +26,8 @@ class PieceTokenizer:
         self._tokenizer = tokenizer
         self.starts, self.ends = _special_pieces(tokenizer)
         self.unknown_id = _find_piece(tokenizer, UNKNOWN_PIECES)
-        self.mask_id = _find_piece(tokenizer, MASK_PIECES)
+        # What stands for a piece that says nothing.
+        self.blank_id = _find_piece(tokenizer, (*MASK_PIECES, *UNKNOWN_PIECES))
 
     @classmethod
     def from_path(cls, path: Path) -> "PieceTokenizer":

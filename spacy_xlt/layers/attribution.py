@@ -1,7 +1,7 @@
 """Which word pieces of a text made a classifier's decision: integrated gradients."""
 
 from dataclasses import dataclass
-from typing import Callable, List, Optional, Sequence
+from typing import Callable, List, Optional, Sequence, Union
 
 import numpy
 import torch
@@ -26,7 +26,7 @@ class PieceAttribution:
     offsets (numpy.ndarray): Characters of each piece, from and up to. Shape: (n_pieces, 2)
     weights (numpy.ndarray): What each piece adds; their sum is `total`, but for the error of the
         integral. Shape: (n_pieces,)
-    total (float): Score of the text minus that of as many pieces that say nothing.
+    total (float): Score of the text minus that of as many blank pieces.
     """
 
     offsets: numpy.ndarray
@@ -35,15 +35,14 @@ class PieceAttribution:
 
 
 class PathToText:
-    """Scores along the straight line from pieces that say nothing to those of a text.
+    """Scores along the straight line from as many blank pieces to those of a text.
 
-    Special pieces and the prefix stand on the line's way unchanged, so nothing is put down to
-    them.
+    Special pieces and the prefix stay as they are along the line, so they get no weight.
 
     classifier (TextClassifier): The classifier, with an encoder and without dropout.
     ids (numpy.ndarray): Pieces of the text, at least one. Shape: (n_pieces,)
     before, after (Sequence[int]): Pieces that start and end every window.
-    nothing_id (Optional[int]): The piece that says nothing; None for the zero vector.
+    blank_id (Optional[int]): The piece that says nothing; None for the zero vector.
     direction (Tensor): What each label's logit counts in the score. Shape: (n_labels,)
     cut (CutIntoBatches): Cuts into windows as in prediction.
     dtype (torch.dtype): Arithmetic of the encoder's matrix products.
@@ -56,7 +55,7 @@ class PathToText:
         *,
         before: Sequence[int],
         after: Sequence[int],
-        nothing_id: Optional[int],
+        blank_id: Optional[int],
         direction: Tensor,
         cut: CutIntoBatches,
         dtype: torch.dtype,
@@ -68,11 +67,11 @@ class PathToText:
         self.n_before, self.n_after = len(before), len(after)
         self.special = self._look_up([*before, *after])
         self.end = self._look_up(ids)[None]
-        nothing = [] if nothing_id is None else [nothing_id]
+        blank = [] if blank_id is None else [blank_id]
         # the sum of no vectors is the zero vector
-        self.start = self._look_up(nothing).sum(dim=0).expand_as(self.end)
+        self.start = self._look_up(blank).sum(dim=0).expand_as(self.end)
 
-    def _look_up(self, ids: Sequence[int]) -> Tensor:
+    def _look_up(self, ids: Union[Sequence[int], numpy.ndarray]) -> Tensor:
         assert self.classifier.encoder is not None
         table = self.classifier.encoder.piece_table
         rows = torch.as_tensor(numpy.asarray(ids, dtype=numpy.int64), device=table.device)
@@ -87,7 +86,7 @@ class PathToText:
         n_texts, n_pieces, width = vectors.shape
         n_rows = n_texts * n_pieces
         batches = self.cut(
-            numpy.arange(n_rows).reshape(n_texts, n_pieces),
+            list(numpy.arange(n_rows).reshape(n_texts, n_pieces)),
             range(n_rows, n_rows + self.n_before),
             range(n_rows + self.n_before, n_rows + self.n_before + self.n_after),
         )

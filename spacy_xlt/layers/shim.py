@@ -256,7 +256,7 @@ class TextCatShim(Shim):
                     ids,
                     before=self._pieces_before(),
                     after=self._tokenizer.ends,
-                    nothing_id=self._tokenizer.mask_id,
+                    blank_id=self._tokenizer.blank_id,
                     direction=torch.as_tensor(direction, dtype=torch.float32).to(classifier.device),
                     cut=cut,
                     dtype=self._dtype,

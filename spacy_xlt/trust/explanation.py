@@ -2,8 +2,7 @@
 
 import unicodedata
 from dataclasses import dataclass
-from functools import partial
-from typing import Dict, Iterable, List, Literal, Optional, Sequence, Tuple, TypedDict
+from typing import Any, Dict, Iterable, List, Literal, Optional, Sequence, Tuple, TypedDict
 
 import numpy as np
 from spacy import displacy
@@ -11,14 +10,15 @@ from spacy.language import Language
 from spacy.tokens import Doc
 
 from ..components.textcat import XltTextCat
+from ..evaluation.rendering import render
 from ..evaluation.task import Task, find_task
 from ..languages import known_language, set_doc_language
 from .calibration import to_logits
 from .doubts import DoubtKind, capitals_mean_names, find_doubt
 from .words import Span, find_words, without, word_of_pieces
 
-Method = Literal["occlusion", "gradients"]
-METHODS: Tuple[Method, ...] = ("occlusion", "gradients")
+Method = Literal["gradients", "occlusion"]
+METHODS: Tuple[Method, ...] = ("gradients", "occlusion")
 # Words that count as a decision's evidence.
 N_WORDS = 3
 # Deletions of one text; of longer texts, runs of words are deleted first.
@@ -29,6 +29,7 @@ TEMPLATE = (
     '<mark class="entity" style="background: {bg}; color: inherit; padding: 0.1em 0.2em; '
     'border-radius: 0.25em" title="{label}">{text}</mark>'
 )
+
 
 class Word(TypedDict):
     """A word of a text.
@@ -118,13 +119,15 @@ def explain_texts(
         raise ValueError(
             f"'{task.component}' has no label '{label}'. Its labels: {', '.join(task.labels)}."
         )
-    texts = list(texts)
-    tags = [""] * len(texts) if langs is None else list(langs)
-    found: Dict[Tuple[str, str], Explanation] = {}
-    for key in zip(texts, tags, strict=True):
-        if key not in found:
-            found[key] = _explain(nlp, task, _make_doc(nlp, *key), label, method, n_words)
-    return [found[key] for key in zip(texts, tags, strict=True)]
+    known: Dict[Tuple[str, str], Explanation] = {}
+    explanations = []
+    pairs = ((text, "") for text in texts) if langs is None else zip(texts, langs, strict=True)
+    for text, lang in pairs:
+        if (text, lang) not in known:
+            doc = _make_doc(nlp, text, lang)
+            known[text, lang] = _explain(nlp, task, doc, label, method, n_words)
+        explanations.append(known[text, lang])
+    return explanations
 
 
 def _make_doc(nlp: Language, text: str, lang: str) -> Doc:
@@ -136,7 +139,7 @@ def _make_doc(nlp: Language, text: str, lang: str) -> Doc:
 def _explain(
     nlp: Language, task: Task, doc: Doc, label: Optional[str], method: Method, n_words: int
 ) -> Explanation:
-    pipe = nlp.get_pipe(task.component)
+    pipe: Any = nlp.get_pipe(task.component)
     doc = nlp(doc)
     scores = _read_scores(task, [doc])[0]
     chosen = task.labels[int(scores.argmax())] if label is None else label
@@ -147,7 +150,10 @@ def _explain(
     if found is not None:
         pieces = [(start, end) for start, end in found[0].tolist()]
     words = find_words(text, pieces)
-    explain = partial(_occlude, nlp, task) if method == "occlusion" else partial(_integrate, task, pipe)
+    if method == "occlusion":
+        weights = _occlude(nlp, task, doc, chosen, words)
+    else:
+        weights = _integrate(task, pipe, doc, chosen, words)
     explanation: Explanation = {
         "text": text,
         "lang": lang,
@@ -156,7 +162,7 @@ def _explain(
         "method": method,
         "words": [
             {"text": text[start:end], "start": start, "end": end, "weight": float(weight)}
-            for (start, end), weight in zip(words, explain(doc, chosen, words), strict=True)
+            for (start, end), weight in zip(words, weights, strict=True)
         ],
         "doubts": [],
     }
@@ -184,13 +190,15 @@ def _occlude(nlp: Language, task: Task, doc: Doc, label: str, words: Sequence[Sp
     """What a label's lead loses with each word. Shape: (n_words,)
 
     The lead is that of its log-probability over the next label's, or over that of its absence
-    where labels do not exclude each other; unlike a probability near 1, it shows every loss. Of a text with very many words, runs of neighbours are deleted first, and then each word of
+    where labels do not exclude each other; unlike a probability near 1, it shows every loss.
+
+    Of a text with very many words, runs of neighbours are deleted first, and then each word of
     those that count most; words of the other runs share what theirs counts.
     """
     text, lang = doc.text, known_language(doc)
     column = task.labels.index(label)
 
-    def lost(parts: Sequence[Sequence[int]]) -> np.ndarray:
+    def lost(parts: Sequence[np.ndarray]) -> np.ndarray:
         changed = [without(text, [words[i] for i in part]) for part in parts]
         docs = nlp.pipe([_make_doc(nlp, some, lang) for some in [text, *changed]])
         leads = to_logits(_read_scores(task, docs), exclusive=task.exclusive)
@@ -203,16 +211,15 @@ def _occlude(nlp: Language, task: Task, doc: Doc, label: str, words: Sequence[Sp
         return np.zeros(0)
     runs = np.array_split(np.arange(len(words)), min(len(words), MAX_DELETIONS))
     of_runs = lost(runs)
-    weights = np.concatenate([[value / len(run)] * len(run) for value, run in zip(of_runs, runs)])
+    lengths = [len(run) for run in runs]
+    weights = np.repeat(of_runs / lengths, lengths)
     if len(words) > MAX_DELETIONS:
         heaviest = np.concatenate([runs[i] for i in np.argsort(-of_runs)])[:MAX_DELETIONS]
-        weights[heaviest] = lost([[i] for i in heaviest])
+        weights[heaviest] = lost(heaviest[:, None])
     return weights
 
 
-def _integrate(
-    task: Task, pipe: XltTextCat, doc: Doc, label: str, words: Sequence[Span]
-) -> np.ndarray:
+def _integrate(task: Task, pipe: Any, doc: Doc, label: str, words: Sequence[Span]) -> np.ndarray:
     """What each word adds to a label's logit, by integrated gradients. Shape: (n_words,)"""
     if not isinstance(pipe, XltTextCat):
         raise ValueError(
@@ -244,41 +251,48 @@ def check_deletion(
 ) -> DeletionCheck:
     """Delete the words of highest weight, and as many random ones, and see what that does.
 
-    explanations (Sequence[Explanation]): Those of the labels that the pipeline gives.
+    explanations (Sequence[Explanation]): Explanations.
     n_draws (int): Draws of random words for each text.
-    RETURNS (DeletionCheck): Over the texts with more than `n_words` words.
+    RETURNS (DeletionCheck): Over the texts with more than `n_words` words whose explained label is
+        the one that the pipeline decides on.
     """
     task = find_task(nlp, component)
     rng = np.random.default_rng(seed)
-    evidence, random = [], []
+    outcomes = []
     for explanation in explanations:
-        words = explanation["words"]
+        words = [(word["start"], word["end"]) for word in explanation["words"]]
         if len(words) <= n_words:
             continue
-        ordered = sorted(range(len(words)), key=lambda i: -words[i]["weight"])
+        heaviest = np.argsort([-word["weight"] for word in explanation["words"]], kind="stable")
         draws = [rng.choice(len(words), n_words, replace=False) for _ in range(n_draws)]
-        changed = [
-            without(explanation["text"], [(words[i]["start"], words[i]["end"]) for i in chosen])
-            for chosen in (ordered[:n_words], *draws)
-        ]
-        gone = _decision_is_gone(nlp, task, explanation, changed)
-        evidence.append(gone[0])
-        random.append(np.mean(gone[1:]))
-    if not evidence:
-        return DeletionCheck(0, 0.0, 0.0)
-    return DeletionCheck(len(evidence), float(np.mean(evidence)), float(np.mean(random)))
+        gone = _decision_is_gone(
+            nlp,
+            task,
+            explanation,
+            [
+                without(explanation["text"], [words[i] for i in chosen])
+                for chosen in (heaviest[:n_words], *draws)
+            ],
+        )
+        if gone:
+            outcomes.append((float(gone[0]), float(np.mean(gone[1:]))))
+    evidence, random = np.mean(outcomes, axis=0).tolist() if outcomes else (0.0, 0.0)
+    return DeletionCheck(len(outcomes), evidence, random)
 
 
 def _decision_is_gone(
     nlp: Language, task: Task, explanation: Explanation, changed: Sequence[str]
 ) -> List[bool]:
-    label, lang = explanation["label"], explanation["lang"]
-    docs = nlp.pipe([_make_doc(nlp, text, lang) for text in changed])
-    return [
-        max(task.labels, key=lambda name, cats=doc.cats: cats[name]) != label
-        or doc.cats[label] <= explanation["probability"] / 2
-        for doc in docs
-    ]
+    """For each changed text; nothing if the label is not what the pipeline decides on."""
+    texts = [explanation["text"], *changed]
+    docs = nlp.pipe([_make_doc(nlp, text, explanation["lang"]) for text in texts])
+    scores = _read_scores(task, docs)
+    column = task.labels.index(explanation["label"])
+    if scores[0].argmax() != column:
+        return []
+    others = scores[1:]
+    is_gone = (others.argmax(axis=1) != column) | (others[:, column] <= scores[0, column] / 2)
+    return is_gone.tolist()
 
 
 def render_explanation(explanation: Explanation) -> str:
@@ -308,6 +322,17 @@ def render_explanation(explanation: Explanation) -> str:
         manual=True,
         jupyter=False,
         options={"template": TEMPLATE},
+    )
+
+
+def render_page(explanations: Sequence[Explanation], title: str, n_words: int = N_WORDS) -> str:
+    """A page of explanations in one HTML file, which needs nothing else."""
+    shown = [
+        {**one, "html": render_explanation(one), "top": top_words(one, n_words)}
+        for one in explanations
+    ]
+    return render(
+        "explanations.html.jinja", title=title, explanations=shown, color_for=FOR, against=AGAINST
     )
 
 

@@ -44,25 +44,27 @@ def find_words(text: str, pieces: Sequence[Span]) -> List[Span]:
 
 
 def word_of_pieces(text: str, words: Sequence[Span], pieces: Sequence[Span]) -> List[int]:
-    """Index of the first word that each word piece has a character of; -1 where it has none."""
+    """Index of the first word that each word piece has a character of, or has the white space
+    before; -1 where there is none."""
     ends = [end for _, end in words]
     found = []
     for start, end in pieces:
-        while start < end and text[start].isspace():
-            start += 1
+        is_space = text[start:end].isspace()
         i = bisect_right(ends, start)
-        found.append(i if i < len(words) and words[i][0] < end else -1)
+        found.append(i if i < len(words) and words[i][0] < end + is_space else -1)
     return found
 
 
 def without(text: str, words: Sequence[Span]) -> str:
-    """A text with words deleted, and with each the space before it if there is one after it."""
-    kept, last = [], 0
+    """A text with words deleted, and with each one of the spaces around it."""
+    kept, last = "", 0
     for start, end in sorted(words):
-        before = text[last:start]
-        kept.append(before.removesuffix(" ") if text[end : end + 1].isspace() else before)
+        kept += text[last:start]
+        if end == len(text) or text[end].isspace():
+            kept = kept.removesuffix(" ")
         last = end
-    return "".join([*kept, text[last:]])
+    kept += text[last:]
+    return kept if text.startswith(" ") else kept.removeprefix(" ")
 
 
 def _split_run(text: str, start: int, end: int, cuts: Sequence[int]) -> Iterator[Span]:
