@@ -6,6 +6,7 @@ from typing import Optional
 
 # module -> the extra of this package that installs it
 EXTRAS = {
+    "captum": "explain",
     "hassil": "assist",
     "home_assistant_intents": "assist",
     "pyarrow": "parquet",

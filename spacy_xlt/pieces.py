@@ -9,6 +9,8 @@ import numpy
 from tokenizers import Tokenizer
 
 TOKENIZER_FILE = "tokenizer.json"
+UNKNOWN_PIECES = ("<unk>", "[UNK]", "<|unk|>")
+MASK_PIECES = ("<mask>", "[MASK]", "<|mask|>")
 
 
 class PieceTokenizer:
@@ -23,7 +25,9 @@ class PieceTokenizer:
         tokenizer.no_padding()
         self._tokenizer = tokenizer
         self.starts, self.ends = _special_pieces(tokenizer)
-        self.unknown_id = _unknown_id(tokenizer)
+        self.unknown_id = _find_piece(tokenizer, UNKNOWN_PIECES)
+        # What stands for a piece that says nothing.
+        self.blank_id = _find_piece(tokenizer, (*MASK_PIECES, *UNKNOWN_PIECES))
 
     @classmethod
     def from_path(cls, path: Path) -> "PieceTokenizer":
@@ -67,9 +71,26 @@ class PieceTokenizer:
         texts (Sequence[str]): Any texts, empty ones included.
         RETURNS (List[numpy.ndarray]): int32. Shape of each: (n_pieces,)
         """
-        clean = [text.encode("utf8", "replace").decode("utf8") for text in texts]
-        encodings = self._tokenizer.encode_batch_fast(clean, add_special_tokens=False)
+        encodings = self._tokenizer.encode_batch_fast(_clean(texts), add_special_tokens=False)
         return [numpy.asarray(encoding.ids, dtype=numpy.int32) for encoding in encodings]
+
+    def encode_with_offsets(
+        self, texts: Sequence[str]
+    ) -> List[Tuple[numpy.ndarray, numpy.ndarray]]:
+        """The same, slower, with the characters that each piece stands for.
+
+        RETURNS (List[Tuple[numpy.ndarray, numpy.ndarray]]): Ids, and first character and the one
+            after the last, white space around a word perhaps included. Shapes of each:
+            (n_pieces,), (n_pieces, 2)
+        """
+        encodings = self._tokenizer.encode_batch(_clean(texts), add_special_tokens=False)
+        return [
+            (
+                numpy.asarray(encoding.ids, dtype=numpy.int32),
+                numpy.asarray(encoding.offsets, dtype=numpy.int64).reshape(-1, 2),
+            )
+            for encoding in encodings
+        ]
 
     def unknown_share(self, ids: numpy.ndarray) -> float:
         """Share of pieces in [0, 1] that stand for text the vocabulary cannot spell."""
@@ -119,6 +140,11 @@ class BoundedCache(Generic[V]):
         return len(self._entries)
 
 
+def _clean(texts: Sequence[str]) -> List[str]:
+    """Texts without halves of characters, which the tokenizers library refuses; of equal length."""
+    return [text.encode("utf8", "replace").decode("utf8") for text in texts]
+
+
 def text_hash(text: str) -> bytes:
     """16 bytes that stand for a text in caches and duplicate checks."""
     return hashlib.blake2b(text.encode("utf8", "surrogatepass"), digest_size=16).digest()
@@ -143,9 +169,7 @@ def _special_pieces(tokenizer: Tokenizer) -> Tuple[List[int], List[int]]:
     )
 
 
-def _unknown_id(tokenizer: Tokenizer) -> Optional[int]:
+def _find_piece(tokenizer: Tokenizer, names: Sequence[str]) -> Optional[int]:
+    """Id of the first of some pieces that the vocabulary has."""
     vocabulary: Dict[str, int] = tokenizer.get_vocab(with_added_tokens=True)
-    for name in ("<unk>", "[UNK]", "<|unk|>"):
-        if name in vocabulary:
-            return vocabulary[name]
-    return None
+    return next((vocabulary[name] for name in names if name in vocabulary), None)

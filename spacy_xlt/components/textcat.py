@@ -33,6 +33,7 @@ from .gold import Gold, count_labels, read_gold
 from .starting import Started, read_started
 
 if TYPE_CHECKING:
+    from ..layers.attribution import PieceAttribution
     from ..layers.shim import TextCatShim
     from ..layers.timing import EncoderRun
     from ..layers.training_state import TrainingState
@@ -291,6 +292,46 @@ class XltTextCat(TrainablePipe):
                 f"'transformer' component instead."
             )
         return to_ops(self.model.ops, shim.embed([doc.text for doc in docs]))
+
+    def attribute(
+        self, docs: Iterable[Doc], labels: Sequence[str], *, n_steps: int = 16
+    ) -> List["PieceAttribution"]:
+        """What each word piece adds to a label's score, by integrated gradients.
+
+        The score is the label's logit; where labels exclude each other, its lead over the mean of
+        all. Temperatures leave it as it is.
+
+        docs (Iterable[Doc]): The documents.
+        labels (Sequence[str]): A label for each of them.
+        n_steps (int): Steps of the integral, each of which takes about as long as three
+            predictions.
+        RAISES (ValueError): If there is no such label, or if the component shares its encoder
+            with the pipeline.
+        RAISES (ImportError): Without the captum library.
+        """
+        docs, shim = list(docs), self._shim
+        if shim.reading is None:
+            raise ValueError(
+                f"'{self.name}' shares its encoder with the pipeline, so it has no gradients of "
+                f"word pieces. Explain by occlusion instead."
+            )
+        unknown = sorted(set(labels) - set(self.labels))
+        if unknown:
+            raise ValueError(
+                f"'{self.name}' has no labels {unknown}. Its labels: {', '.join(self.labels)}."
+            )
+        n_labels = len(self.labels)
+        directions = numpy.eye(n_labels, dtype="f") - (1.0 / n_labels if self.exclusive else 0.0)
+        rows = [self.labels.index(label) for label in labels]
+        return shim.attribute([doc.text for doc in docs], directions[rows], n_steps=n_steps)
+
+    def find_pieces(self, docs: Iterable[Doc]) -> Optional[List[numpy.ndarray]]:
+        """Characters of each document's word pieces, from and up to; None if it has no tokenizer
+        of its own. Shape of each: (n_pieces, 2)"""
+        tokenizer = self._shim.tokenizer
+        if tokenizer is None:
+            return None
+        return [offsets for _, offsets in tokenizer.encode_with_offsets([d.text for d in docs])]
 
     def prepare_encoder_run(self, texts: List[str]) -> "EncoderRun":
         """The encoder's part of predicting texts, ready to be timed; see `layers.timing`.

@@ -1,10 +1,12 @@
 """Encoder, pooling and head in one torch module."""
 
-from typing import Any, Dict, Optional, Sequence
+from functools import partial
+from typing import Any, Callable, Dict, Optional, Sequence
 
 import numpy
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from ..types import Freeze
 from .dropout import Dropout
@@ -45,6 +47,7 @@ class TextClassifier(nn.Module):
         dtype: torch.dtype,
         dropout: Dropout,
         frozen: Optional[WindowCache] = None,
+        vectors: Optional[Tensor] = None,
     ) -> Tensor:
         """One vector per document: the weighted mean of its pieces over all its windows.
 
@@ -53,6 +56,8 @@ class TextClassifier(nn.Module):
         dtype (torch.dtype): Arithmetic of the encoder's matrix products.
         dropout (Dropout): Dropout inside the encoder.
         frozen (Optional[WindowCache]): Keeps what the encoder's frozen lowest layers give.
+        vectors (Optional[Tensor]): What the batches' ids are rows of, to take gradients of; None
+            for the encoder's own table of pieces. Shape: (n_rows, width)
         RETURNS (Tensor): fp32. Shape: (n_docs, width)
         """
         assert self.encoder is not None
@@ -60,7 +65,12 @@ class TextClassifier(nn.Module):
         sums = torch.zeros(n_docs, self.width, device=device)
         totals = torch.zeros(n_docs, 1, device=device)
         for batch in batches:
-            hidden = self.encoder(batch, dtype=dtype, dropout=dropout, frozen=frozen)
+            encode = partial(
+                self.encoder, batch, dtype=dtype, dropout=dropout, frozen=frozen, vectors=vectors
+            )
+            # Gradients of the vectors want all batches at once; each is computed again for them,
+            # so that a long document takes no more memory than a batch.
+            hidden = encode() if vectors is None or len(batches) == 1 else recomputed(encode)
             docs = torch.from_numpy(batch.docs).to(device)
             matrix = batch.pool_matrix(device)
             sums = sums.index_add(0, docs, matrix @ hidden)
@@ -119,6 +129,11 @@ class TextClassifier(nn.Module):
         for parameter in self.parameters():
             if parameter.requires_grad or not keeps_half:
                 parameter.data = parameter.data.float()
+
+
+def recomputed(function: Callable[[], Tensor]) -> Tensor:
+    """What a function gives, computed once more for gradients rather than kept."""
+    return checkpoint(function, use_reentrant=False)
 
 
 def fits_half(tensor: Tensor) -> bool:

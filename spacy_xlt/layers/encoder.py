@@ -106,6 +106,7 @@ class Encoder(nn.Module):
         dtype: torch.dtype,
         dropout: Dropout,
         frozen: Optional[WindowCache] = None,
+        vectors: Optional[Tensor] = None,
     ) -> Tensor:
         """Encode windows.
 
@@ -114,13 +115,15 @@ class Encoder(nn.Module):
         dropout (Dropout): Dropout of training; one with rate 0 for prediction.
         frozen (Optional[WindowCache]): Keeps what the frozen lowest layers give, which then is
             without dropout. Encoders that only the transformers library runs make no use of it.
+        vectors (Optional[Tensor]): What the batch's ids are rows of; None for the encoder's own
+            table of pieces. Shape: (n_rows, width)
         RETURNS (Tensor): Piece vectors, fp32. Shape: (n_pieces, width)
         """
         if not self.is_packed:
-            return self._run_library(batch, dtype, dropout)
+            return self._run_library(batch, dtype, dropout, vectors)
         n_frozen = 0 if frozen is None else self.n_frozen_layers
         if frozen is None or n_frozen == 0:
-            x = embed_pieces(self.transformer, batch, dropout=dropout)
+            x = embed_pieces(self.transformer, batch, dropout=dropout, vectors=vectors)
         else:
             x = frozen.get(batch, lambda missing: self._run_frozen(missing, n_frozen, dtype))
         layers = self._layers[n_frozen:]
@@ -136,14 +139,26 @@ class Encoder(nn.Module):
         x = run_layers(layers, maps, x, batch.groups, dtype=dtype, dropout=nothing)
         return x if dtype == torch.float32 else x.half()
 
-    def _run_library(self, batch: WindowBatch, dtype: torch.dtype, dropout: Dropout) -> Tensor:
+    def _run_library(
+        self,
+        batch: WindowBatch,
+        dtype: torch.dtype,
+        dropout: Dropout,
+        vectors: Optional[Tensor],
+    ) -> Tensor:
         """Vectors as the transformers library computes them, from padded windows."""
         set_dropout(self.transformer, dropout.rate)
         device = self.piece_table.device
         parts = []
-        for ids, mask in batch.padded(self.config.pad_token_id or 0, device):
+        pad_id = (self.config.pad_token_id or 0) if vectors is None else 0
+        for ids, mask in batch.padded(pad_id, device):
+            inputs = (
+                {"input_ids": ids}
+                if vectors is None
+                else {"inputs_embeds": nn.functional.embedding(ids, vectors)}
+            )
             with autocast(device, dtype):
-                hidden = self.transformer(input_ids=ids, attention_mask=mask, return_dict=True)[0]
+                hidden = self.transformer(**inputs, attention_mask=mask, return_dict=True)[0]
             parts.append(hidden[mask.bool()].float())
         return torch.cat(parts)
 

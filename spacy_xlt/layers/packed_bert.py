@@ -64,20 +64,25 @@ def _make_maps(layer: Any, dtype: torch.dtype, make: MakeMap) -> LayerMaps:
     )
 
 
-def embed_pieces(transformer: Any, batch: WindowBatch, *, dropout: Dropout) -> Tensor:
+def embed_pieces(
+    transformer: Any, batch: WindowBatch, *, dropout: Dropout, vectors: Optional[Tensor] = None
+) -> Tensor:
     """What the first layer sees of a batch's pieces.
 
     transformer: A model of transformers' BERT family.
     batch (WindowBatch): The windows.
     dropout (Dropout): Applied where the family applies it.
+    vectors (Optional[Tensor]): What the batch's ids are rows of; None for the transformer's own
+        table. Shape: (n_rows, width)
     RETURNS (Tensor): fp32. Shape: (n_pieces, width)
     """
     table, config = transformer.embeddings, transformer.config
-    ids, positions = batch.to_torch(table.word_embeddings.weight.device)
+    rows = table.word_embeddings.weight if vectors is None else vectors
+    ids, positions = batch.to_torch(rows.device)
     # RoBERTa's positions start after the padding id.
     offset = config.pad_token_id + 1 if "roberta" in config.model_type else 0
     x = (
-        F.embedding(ids, table.word_embeddings.weight).float()
+        F.embedding(ids, rows).float()
         + F.embedding(positions + offset, table.position_embeddings.weight).float()
         + table.token_type_embeddings.weight[0].float()
     )

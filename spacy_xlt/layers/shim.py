@@ -14,6 +14,7 @@ from torch import Tensor
 from ..encoder_files import MODEL_TYPES, EncoderRecord, read_encoder_record
 from ..pieces import BoundedCache, PieceTokenizer, text_hash
 from ..types import EncoderSettings, Freeze, HalfPrecision, Pooling, Precision
+from .attribution import PathToText, PieceAttribution, integrate_gradients
 from .averaging import RunningMean
 from .classifier import TextClassifier, assemble_classifier
 from .device import resolve_device, resolve_precision
@@ -222,6 +223,53 @@ class TextCatShim(Shim):
             product_rate=measure_product_rate(device, dtype),
         )
 
+    def attribute(
+        self, texts: Sequence[str], directions: numpy.ndarray, *, n_steps: int
+    ) -> List[PieceAttribution]:
+        """What each word piece of texts adds to a combination of their logits.
+
+        texts (Sequence[str]): The texts.
+        directions (numpy.ndarray): What each logit counts in it. Shape: (n_docs, n_labels)
+        n_steps (int): Steps of the integral.
+        RAISES (ValueError): If there is no encoder of its own.
+        """
+        if self.reading is None:
+            raise ValueError("The encoder belongs to another component of the pipeline.")
+        max_pieces = self.settings.max_train_pieces
+        with torch.inference_mode(False), torch.enable_grad():
+            # Prediction's own maps have no gradients; weights need none here.
+            classifier = self._second_classifier().requires_grad_(False)
+
+            def cut(
+                pieces: Sequence[numpy.ndarray], before: Sequence[int], after: Sequence[int]
+            ) -> List[WindowBatch]:
+                return self._batches(pieces, before=before, after=after, max_pieces=max_pieces)
+
+            found = []
+            encoded = self._tokenizer.encode_with_offsets(texts)
+            for (ids, offsets), direction in zip(encoded, directions, strict=True):
+                if not ids.size:
+                    found.append(PieceAttribution(offsets, numpy.zeros(0, dtype="f"), 0.0))
+                    continue
+                path = PathToText(
+                    classifier,
+                    ids,
+                    before=self._pieces_before(),
+                    after=self._tokenizer.ends,
+                    blank_id=self._tokenizer.blank_id,
+                    direction=torch.as_tensor(direction, dtype=torch.float32).to(classifier.device),
+                    cut=cut,
+                    dtype=self._dtype,
+                )
+                weights = integrate_gradients(
+                    path, n_steps=n_steps, n_at_once=max(1, max_pieces // ids.size)
+                )
+                ends = torch.stack([path.start[0], path.end[0]])
+                with torch.no_grad():
+                    start, end = path.score(ends).tolist()
+                found.append(PieceAttribution(offsets, weights.cpu().numpy(), end - start))
+            return found
+
     def begin_update(self, inputs: Any) -> Tuple[Tensor, Backprop]:
         """Logits of a training batch, and what takes their gradient back.
 
@@ -322,12 +370,14 @@ class TextCatShim(Shim):
         *,
         max_pieces: int,
         max_windows: Optional[int] = None,
+        before: Optional[Sequence[int]] = None,
+        after: Optional[Sequence[int]] = None,
     ) -> List[WindowBatch]:
         assert self.reading is not None and self.classifier.encoder is not None
         windows = split_into_windows(
             pieces,
-            before=self._pieces_before(),
-            after=self._tokenizer.ends,
+            before=self._pieces_before() if before is None else before,
+            after=self._tokenizer.ends if after is None else after,
             window_pieces=self._window_pieces,
             overlap_pieces=self.reading.overlap_pieces,
             pooling=self.pooling,
@@ -489,17 +539,21 @@ class TextCatShim(Shim):
         and fused attention, whose backward pass is what makes it slow in training.
         """
         if self._inference is None:
-            source = self.classifier
-            self._inference = assemble_classifier(
-                source.encoder.to_json() if source.encoder is not None else None,
-                self.tensors(),
-                normalize=source.normalize,
-                attention="sdpa",
-            ).to(source.device)
-            self._inference.eval()
+            self._inference = self._second_classifier()
             if self._inference.encoder is not None:
                 self._inference.encoder.prepare_for_prediction(self._dtype)
         return self._inference
+
+    def _second_classifier(self) -> TextClassifier:
+        """Another classifier on the tensors to predict with, not yet arranged for speed."""
+        source = self.classifier
+        classifier = assemble_classifier(
+            source.encoder.to_json() if source.encoder is not None else None,
+            self.tensors(),
+            normalize=source.normalize,
+            attention="sdpa",
+        )
+        return classifier.to(source.device).eval()
 
     # -- copies -----------------------------------------------------------------------------
 

@@ -1,0 +1,111 @@
+"""Which word pieces of a text made a classifier's decision: integrated gradients."""
+
+from dataclasses import dataclass
+from typing import Callable, List, Optional, Sequence, Union
+
+import numpy
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from ..compat import require
+from .classifier import TextClassifier
+from .dropout import Dropout
+from .windows import WindowBatch
+
+# From documents as rows of a table of vectors, and the rows that start and end every window.
+CutIntoBatches = Callable[
+    [Sequence[numpy.ndarray], Sequence[int], Sequence[int]], List[WindowBatch]
+]
+
+
+@dataclass(frozen=True)
+class PieceAttribution:
+    """What the word pieces of a text add to a score.
+
+    offsets (numpy.ndarray): Characters of each piece, from and up to. Shape: (n_pieces, 2)
+    weights (numpy.ndarray): What each piece adds; their sum is `total`, but for the error of the
+        integral. Shape: (n_pieces,)
+    total (float): Score of the text minus that of as many blank pieces.
+    """
+
+    offsets: numpy.ndarray
+    weights: numpy.ndarray
+    total: float
+
+
+class PathToText:
+    """Scores along the straight line from as many blank pieces to those of a text.
+
+    Special pieces and the prefix stay as they are along the line, so they get no weight.
+
+    classifier (TextClassifier): The classifier, with an encoder and without dropout.
+    ids (numpy.ndarray): Pieces of the text, at least one. Shape: (n_pieces,)
+    before, after (Sequence[int]): Pieces that start and end every window.
+    blank_id (Optional[int]): The piece that says nothing; None for the zero vector.
+    direction (Tensor): What each label's logit counts in the score. Shape: (n_labels,)
+    cut (CutIntoBatches): Cuts into windows as in prediction.
+    dtype (torch.dtype): Arithmetic of the encoder's matrix products.
+    """
+
+    def __init__(
+        self,
+        classifier: TextClassifier,
+        ids: numpy.ndarray,
+        *,
+        before: Sequence[int],
+        after: Sequence[int],
+        blank_id: Optional[int],
+        direction: Tensor,
+        cut: CutIntoBatches,
+        dtype: torch.dtype,
+    ):
+        self.classifier = classifier
+        self.direction = direction
+        self.cut = cut
+        self.dtype = dtype
+        self.n_before, self.n_after = len(before), len(after)
+        self.special = self._look_up([*before, *after])
+        self.end = self._look_up(ids)[None]
+        blank = [] if blank_id is None else [blank_id]
+        # the sum of no vectors is the zero vector
+        self.start = self._look_up(blank).sum(dim=0).expand_as(self.end)
+
+    def _look_up(self, ids: Union[Sequence[int], numpy.ndarray]) -> Tensor:
+        assert self.classifier.encoder is not None
+        table = self.classifier.encoder.piece_table
+        rows = torch.as_tensor(numpy.asarray(ids, dtype=numpy.int64), device=table.device)
+        return F.embedding(rows, table).float()
+
+    def score(self, vectors: Tensor) -> Tensor:
+        """Scores of texts given as vectors of their pieces.
+
+        vectors (Tensor): Shape: (n_texts, n_pieces, width)
+        RETURNS (Tensor): Shape: (n_texts,)
+        """
+        n_texts, n_pieces, width = vectors.shape
+        n_rows = n_texts * n_pieces
+        batches = self.cut(
+            list(numpy.arange(n_rows).reshape(n_texts, n_pieces)),
+            range(n_rows, n_rows + self.n_before),
+            range(n_rows + self.n_before, n_rows + self.n_before + self.n_after),
+        )
+        rows = torch.cat([vectors.reshape(n_rows, width), self.special])
+        pooled = self.classifier.pool(batches, n_texts, self.dtype, Dropout(0.0), vectors=rows)
+        return self.classifier.head(pooled).float() @ self.direction
+
+
+def integrate_gradients(path: PathToText, *, n_steps: int, n_at_once: int) -> Tensor:
+    """What each piece adds to the score from the start of a path to its end.
+
+    n_steps (int): Places on the path at which gradients are taken.
+    n_at_once (int): Most of them that are computed together.
+    RETURNS (Tensor): Shape: (n_pieces,)
+    SOURCE: Sundararajan et al. (2017, https://arxiv.org/abs/1703.01365), by the captum library
+        with the Gauss-Legendre rule; the features of a piece are summed up.
+    """
+    attr = require("captum.attr", "Explaining by gradients")
+    weights = attr.IntegratedGradients(path.score).attribute(
+        path.end, path.start, n_steps=n_steps, internal_batch_size=n_at_once
+    )
+    return weights[0].sum(dim=1)
