@@ -22,7 +22,9 @@ from .metrics import (
     label_events,
     mean,
     measure,
+    measure_selective,
     measure_transfer,
+    one_hot,
     prf,
     wilson_interval,
 )
@@ -36,7 +38,14 @@ from .results import (
     find_role,
     rank_language,
 )
-from .scorer import compare_examples, has_gold, read_scores, standard_language
+from .scorer import (
+    compare_examples,
+    has_gold,
+    read_decision,
+    read_scores,
+    standard_language,
+    to_given,
+)
 from .task import Task, find_task, known_labels, make_signature
 from .uncertainty import (
     Interval,
@@ -58,8 +67,9 @@ class Prediction(TypedDict, total=False):
     lang (str): Standard tag, "" where none is recorded.
     gold (Union[str, List[str]]): The label, or all labels that apply if they are not exclusive.
     predicted (Union[None, str, List[str]]): The same as predicted; None if there is no usable
-        prediction.
+        prediction or no answer.
     scores (Dict[str, float]): By label.
+    set (List[str]): Labels that may be right, if the component says.
     id (str): Identity of the document, if it has one.
     """
 
@@ -68,6 +78,7 @@ class Prediction(TypedDict, total=False):
     gold: Union[str, List[str]]
     predicted: Union[None, str, List[str]]
     scores: Dict[str, float]
+    set: List[str]
     id: str
 
 
@@ -119,6 +130,7 @@ def evaluate_pipeline(
         task.labels,
         exclusive=task.exclusive,
         threshold=task.threshold,
+        component=task.component,
     )
     seconds = time.perf_counter() - started
 
@@ -167,6 +179,7 @@ def measure_group(outcomes: Outcomes, keys: np.ndarray, task: Task) -> GroupResu
         "labels": _measure_labels(outcomes, task.labels),
         "confusion": count_confusion(outcomes) if task.exclusive else None,
         "confidence": measure_confidence(outcomes) if task.exclusive else None,
+        "selective": measure_selective(outcomes),
     }
 
 
@@ -194,12 +207,14 @@ def count_confusion(outcomes: Outcomes) -> List[List[int]]:
 
 
 def measure_confidence(outcomes: Outcomes) -> Optional[Confidence]:
-    """Probability of the chosen label; None without documents or if scores are something else."""
-    scores = outcomes.scores[outcomes.answered]
+    """Probability of the likeliest label; None without documents or if scores are no such."""
+    # Where all scores are 0, a component that may abstain withheld them.
+    rows = outcomes.answered & outcomes.scores.any(axis=1)
+    scores, gold = outcomes.scores[rows], outcomes.gold[rows]
     if not len(scores) or scores.min() < 0 or scores.max() > 1:
         return None
     chosen = scores.max(axis=1)
-    correct = outcomes.correct[outcomes.answered]
+    correct = (gold & one_hot(scores)).any(axis=1)
     error = calibration_error(chosen, correct)
     p10, p50, p90 = (float(value) for value in np.quantile(chosen, [0.1, 0.5, 0.9]))
     return {
@@ -211,7 +226,7 @@ def measure_confidence(outcomes: Outcomes) -> Optional[Confidence]:
         "mean_wrong": mean(chosen[~correct]),
         "calibration_error": error,
         "excess_error": error - perfect_calibration_error(chosen),
-        "brier": brier_score(scores, outcomes.gold[outcomes.answered]),
+        "brier": brier_score(scores, gold),
     }
 
 
@@ -220,16 +235,26 @@ def make_prediction(eg: Example, task: Task) -> Prediction:
     reference = eg.reference
     scores = read_scores(eg.predicted, task.labels)
     gold = [reference.cats.get(label, np.nan) for label in task.labels]
+    decision = read_decision(eg.predicted, task.component)
     outcome = compare(
-        np.array([gold]), np.array([scores]), exclusive=task.exclusive, threshold=task.threshold
+        np.array([gold]),
+        np.array([scores]),
+        exclusive=task.exclusive,
+        threshold=task.threshold,
+        given=to_given([decision], task.labels),
+    )
+    has_answer = outcome.answered[0] and not (
+        outcome.abstained is not None and outcome.abstained[0]
     )
     prediction: Prediction = {
         "text": reference.text,
         "lang": standard_language(reference._.xlt_lang),
         "gold": _names(outcome.gold[0], task) or [],
-        "predicted": _names(outcome.predicted[0], task) if outcome.answered[0] else None,
+        "predicted": _names(outcome.predicted[0], task) if has_answer else None,
         "scores": {k: v for k, v in zip(task.labels, scores, strict=True) if np.isfinite(v)},
     }
+    if decision is not None and decision["set"] is not None:
+        prediction["set"] = list(decision["set"])
     if "xlt_id" in reference.user_data:
         prediction["id"] = str(reference.user_data["xlt_id"])
     return prediction

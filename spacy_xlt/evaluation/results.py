@@ -8,7 +8,7 @@ from typing import Any, Dict, List, Literal, Optional, Sequence, Tuple
 from pydantic import Field, TypeAdapter, ValidationError
 from typing_extensions import Annotated, TypedDict
 
-from .metrics import Count, Metrics, Share, Transfer, is_target
+from .metrics import Count, Metrics, Selective, Share, Transfer, is_target
 
 Role = Literal["source", "target", "unknown"]
 
@@ -31,7 +31,9 @@ class LabelResult(TypedDict):
 
 
 class Confidence(TypedDict):
-    """The probability that a classifier of exclusive labels gave to the label it chose.
+    """The probability that a classifier of exclusive labels gave to the label it holds likeliest.
+
+    Documents without an answer count here, unless their scores were withheld (all are 0).
 
     mean, p10, p50, p90 (float): Mean and quantiles over documents.
     mean_correct, mean_wrong (Optional[float]): Means over the right and the wrong documents.
@@ -66,6 +68,8 @@ class GroupResult(Metrics):
         (columns), without the unanswered; None if labels are not exclusive.
     confidence (Optional[Confidence]): None if labels are not exclusive or scores are not
         probabilities.
+    selective (Optional[Selective]): What is answered and how often that is right; None if the
+        classifier abstains from nothing.
     """
 
     n_correct: Count
@@ -75,6 +79,7 @@ class GroupResult(Metrics):
     labels: Dict[str, LabelResult]
     confusion: Optional[List[List[Count]]]
     confidence: Optional[Confidence]
+    selective: Optional[Selective]
 
 
 class LanguageResult(GroupResult):

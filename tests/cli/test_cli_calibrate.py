@@ -15,24 +15,24 @@ def test_a_calibrated_pipeline_gives_the_same_labels(trained_dir, corpus_dir, tm
     for row, other in zip(before["languages"], after["languages"], strict=True):
         assert row["lang"] == other["lang"] and row["correct"] == other["correct"]
     assert before["overall"]["confidence"] != after["overall"]["confidence"]
-    temperatures = spacy.load(out).get_pipe("textcat").cfg["temperatures"]
+    temperatures = spacy.load(out).get_pipe("textcat").cfg["calibration"]["temperatures"]
     assert set(temperatures) == {"", "ar", "de", "sw", "zh"}
     # Once more on the result: from the uncalibrated scores again.
     run_command("calibrate", out, corpus_dir / "dev", "--output", out)
-    assert spacy.load(out).get_pipe("textcat").cfg["temperatures"] == temperatures
+    assert spacy.load(out).get_pipe("textcat").cfg["calibration"]["temperatures"] == temperatures
 
 
 def test_source_labels_only(trained_dir, corpus_dir, tmp_path):
     out = tmp_path / "calibrated"
     run_command("calibrate", trained_dir, corpus_dir / "train.spacy", "--output", out)
-    temperatures = spacy.load(out).get_pipe("textcat").cfg["temperatures"]
+    temperatures = spacy.load(out).get_pipe("textcat").cfg["calibration"]["temperatures"]
     assert set(temperatures) == {"", "en"}
     assert temperatures[""] == pytest.approx(temperatures["en"], rel=1e-3)
 
 
 def test_predictions_use_the_language_of_their_row(trained_dir, tmp_path):
     nlp = spacy.load(trained_dir)
-    nlp.get_pipe("textcat").set_temperatures({"": 1.0, "de": 4.0})
+    nlp.get_pipe("textcat").set_calibration({"temperatures": {"": 1.0, "de": 4.0}})
     nlp.to_disk(tmp_path / "calibrated")
     rows = ["text,lang,sprache", "pizza,de,", "pizza,en,de", "pizza,none of that,deu"]
     (tmp_path / "in.csv").write_text("\n".join(rows) + "\n")
