@@ -231,21 +231,28 @@ def _predict_unlabelled(
     import numpy as np
     from tqdm import tqdm
 
-    from ..corpora.reader import read_docs
     from ..evaluation.scorer import read_scores
-    from ..languages import get_doc_language
+    from ..languages import set_doc_language
+    from ._texts import read_texts
 
-    rows: Dict[str, List[List[float]]] = {}
-    docs = tqdm(read_docs(paths, nlp.vocab), unit="doc", disable=None, file=sys.stderr)
-    for doc in nlp.pipe(docs, batch_size=batch_size):
-        rows.setdefault(get_doc_language(doc), []).append(read_scores(doc, task.labels))
-    if not rows or "" in rows:
-        n = len(rows.get("", []))
-        found = f"{n:,} unlabelled texts have no language" if n else "There is no unlabelled text"
+    texts = [text for path in paths for text in read_texts(path, max_length=nlp.max_length)]
+    n_unknown = sum(not text.lang for text in texts)
+    if not texts or n_unknown:
+        found = f"{n_unknown:,} of {len(texts):,} unlabelled texts have no language"
         raise ValueError(
-            f"{found} in {', '.join(map(str, paths))}. A mix of labels is that of a language: give "
-            f"each text its tag, in JSONL as 'lang'."
+            f"{found if texts else 'There is no unlabelled text'} in "
+            f"{', '.join(map(str, paths))}. A mix of labels is that of a language: give each text "
+            f"its tag in the field 'lang'."
         )
+    docs = []
+    for text in texts:
+        docs.append(nlp.make_doc(text.text))
+        set_doc_language(docs[-1], text.lang)
+    rows: Dict[str, List[List[float]]] = {}
+    predicted = nlp.pipe(docs, batch_size=batch_size)
+    shown = tqdm(predicted, total=len(docs), unit="doc", disable=None, file=sys.stderr)
+    for doc, text in zip(shown, texts, strict=True):
+        rows.setdefault(text.lang, []).append(read_scores(doc, task.labels))
     return {lang: np.array(values) for lang, values in rows.items()}
 
 

@@ -168,12 +168,6 @@ class CorpusReader:
             )
 
 
-def read_docs(paths: Sequence[Path], vocab: Vocab) -> Iterator[Doc]:
-    """Documents of files and directories as the reader takes them, labelled or not."""
-    files = [file for path in paths for file in find_files(path)]
-    return (doc for _, doc in _docs(_read_files(files), vocab))
-
-
 def find_files(path: Path) -> List[Path]:
     """DocBin and JSONL files at a path, sorted; of a directory, those at any depth.
 

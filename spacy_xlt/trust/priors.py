@@ -133,12 +133,12 @@ def _differs(reference: np.ndarray, scores: np.ndarray) -> bool:
 
     before = reference.mean(axis=0)
     difference = scores.mean(axis=0) - before
-    variance = (np.diag(before) - np.outer(before, before)) / BIAS_DOCS
-    for part in (reference, scores):
-        centred = part - part.mean(axis=0)
-        variance = variance + centred.T @ centred / len(part) ** 2
+    # Of both together: a few documents do not tell how much documents vary.
+    variance = np.cov(np.concatenate([reference, scores]).T, bias=True)
+    variance = variance * (1.0 / len(reference) + 1.0 / len(scores))
+    variance += (np.diag(before) - np.outer(before, before)) / BIAS_DOCS
     statistic = float(difference @ np.linalg.pinv(variance, hermitian=True) @ difference)
-    return statistic > chi2.ppf(1.0 - SIGNIFICANCE, len(before) - 1)
+    return bool(statistic > chi2.ppf(1.0 - SIGNIFICANCE, len(before) - 1))
 
 
 def _reference(by_lang: Mapping[str, Outcomes], lang: str) -> np.ndarray:
