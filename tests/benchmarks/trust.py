@@ -3,6 +3,7 @@
     python -m spacy xlt data import SIB200 corpora/all --format sib200
     python tests/benchmarks/trust.py calibration training/model-best corpora/all
     python tests/benchmarks/trust.py calibration training/model-best corpora/all --choose
+    python tests/benchmarks/trust.py overhead training/model-best corpora/all
 
 `training/model-best` is the README's zero-shot pipeline, trained on English. Predictions are made
 once and kept in `--cache`; another pipeline needs another one. All figures are of the targets: the
@@ -41,11 +42,6 @@ SHIFTS = (5.0, 1.0, 0.3)
 N_SHIFTED = 204
 ByLang = Dict[str, Outcomes]
 app = typer.Typer(help=__doc__, no_args_is_help=True)
-
-
-@app.callback()
-def trust() -> None:
-    """Only so that the command keeps its name while it is the only one."""
 
 
 @app.command("calibration")
@@ -96,10 +92,58 @@ def calibration(
         },
     }
     result["seconds"] = round(time.perf_counter() - started, 1)
-    out.mkdir(parents=True, exist_ok=True)
+    _write(path, result)
+
+
+@app.command("overhead")
+def overhead(
+    pipeline: Path, corpora: Path, n: int = 1000, rounds: int = 5, out: Path = RESULTS
+) -> None:
+    """Processor time of what calibration adds to predicting texts, against all of it."""
+    nlp = spacy.load(pipeline)
+    pipe: Any = nlp.get_pipe("textcat")
+    docs = [eg.predicted for eg in create_corpus_v1(path=str(corpora / "test"))(nlp)]
+    docs = docs[:: max(len(docs) // n, 1)][:n]
+    langs = sorted({"", *(doc._.xlt_lang for doc in docs)})
+    by_label = dict.fromkeys(pipe.labels, 0.1)
+    pipe.set_calibration({})
+    logits = pipe.predict(docs)
+    seconds: Dict[str, List[float]] = {"predicting": [], "calibrating": [], "abstaining": []}
+
+    def add(name: str, function: Any, *arguments: Any) -> None:
+        started = time.process_time()
+        function(*arguments)
+        seconds[name].append(time.process_time() - started)
+
+    for _ in range(rounds):
+        pipe.set_calibration({})
+        add("predicting", lambda: pipe.set_annotations(docs, pipe.predict(docs)))
+        pipe.set_calibration(
+            {
+                "temperatures": dict.fromkeys(langs, 1.5),
+                "shifts": dict.fromkeys(langs, by_label),
+                "set_thresholds": dict.fromkeys(langs, 0.1),
+            }
+        )
+        add("calibrating", pipe._adjust, logits, docs)
+        pipe.set_abstaining("coverage", zero_scores=True)
+        add("abstaining", pipe._decide, docs, logits)
+    medians = {name: float(np.median(values)) for name, values in seconds.items()}
+    added = medians["calibrating"] + medians["abstaining"]
+    result = {
+        "texts": len(docs),
+        "rounds": rounds,
+        "seconds": medians,
+        "share": added / medians["predicting"],
+    }
+    _write(out / "overhead.json", result)
+
+
+def _write(path: Path, result: Dict[str, Any]) -> None:
     rounded = json.loads(json.dumps(result), parse_float=lambda number: round(float(number), 4))
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(rounded, indent=1) + "\n", encoding="utf8")
-    print(path.read_text())
+    print(path.read_text(encoding="utf8"))
 
 
 def _predict(pipeline: Path, corpora: Path, split: str, cache: Path) -> Tuple[List[str], ByLang]:

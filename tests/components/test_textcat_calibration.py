@@ -157,6 +157,20 @@ def test_several_processes_and_docbins_keep_decisions(trained):
     assert list(first._.xlt_decisions["textcat"]["set"]) == list(pipe.labels)
 
 
+def test_independent_labels_have_a_threshold_each(make_ready):
+    nlp = make_ready("xlt_textcat_multilabel", threshold=0.5)
+    pipe = nlp.get_pipe("textcat")
+    score = cats(nlp)
+    bounds = {label: score[label] - 0.01 for label in ("food", "music")}
+    pipe.set_calibration({"thresholds": {"": {**bounds, "travel": 1.0}}})
+    pipe.set_abstaining("precision")
+    assert annotate(nlp)._.xlt_decisions["textcat"] == {"label": ["food", "music"], "set": None}
+    pipe.set_calibration({"set_thresholds": {"": 0.0}})
+    pipe.set_abstaining("coverage")
+    decision = annotate(nlp)._.xlt_decisions["textcat"]
+    assert decision == {"label": None, "set": ["food", "music", "travel"]}
+
+
 def test_scores_count_a_document_without_an_answer_as_wrong(trained):
     from tiny import make_examples
 
