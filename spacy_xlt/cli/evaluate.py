@@ -175,12 +175,21 @@ def show_evaluation(evaluation: "Evaluation") -> None:
 
 def show_selective(evaluation: "Evaluation") -> None:
     """Print what a pipeline that may abstain answers; nothing if it may not."""
-    from ..evaluation.rendering import percent
+    from ..evaluation.rendering import interval, percent
     from ..languages import language_name
 
     if evaluation["overall"]["selective"] is None:
         return
-    header = ("Language", "Tag", "N", "Answered", "Right of these", "Set has it", "Set size")
+    header = (
+        "Language",
+        "Tag",
+        "N",
+        "Answered",
+        "Right of these",
+        "95 %",
+        "Set has it",
+        "Set size",
+    )
     rows = []
     for result in evaluation["languages"]:
         found = result["selective"]
@@ -193,12 +202,13 @@ def show_selective(evaluation: "Evaluation") -> None:
                     f"{result['n']:,}",
                     percent(found["share_answered"]),
                     percent(found["accuracy"]),
+                    interval(found["interval"]),
                     percent(found["set_coverage"]),
                     "–" if size is None else f"{size:.2f}",
                 )
             )
     msg.text("The pipeline may abstain; a text without an answer counts as wrong above.")
-    msg.table(rows, header=header, divider=True, aligns=("l", "l", *"rrrrr"))
+    msg.table(rows, header=header, divider=True, aligns=("l", "l", *"rrrrrr"))
 
 
 def make_row(result: "LanguageResult", source_accuracy: Optional[float]) -> Tuple[str, ...]:

@@ -6,6 +6,7 @@ NumPy only, and over a whole batch at once, so that it costs next to nothing.
 from dataclasses import dataclass
 from typing import (
     Any,
+    Callable,
     Collection,
     Dict,
     List,
@@ -13,6 +14,7 @@ from typing import (
     Mapping,
     Optional,
     Sequence,
+    Tuple,
     TypeVar,
     cast,
     get_args,
@@ -55,6 +57,15 @@ class Calibration(TypedDict, total=False):
     coverage: float
 
 
+# What the numbers of each part may be; nothing compares with NaN.
+ALLOWED: Dict[str, Tuple[str, Callable[[float], bool]]] = {
+    "temperatures": ("numbers above 0", lambda x: 0.0 < x < numpy.inf),
+    "shifts": ("numbers", lambda x: abs(x) < numpy.inf),
+    "thresholds": ("0 to 1", lambda x: 0.0 <= x <= 1.0),
+    "precision": ("numbers between 0 and 1", lambda x: 0.0 < x < 1.0),
+    "set_thresholds": ("0 to 1", lambda x: 0.0 <= x <= 1.0),
+    "coverage": ("numbers between 0 and 1", lambda x: 0.0 < x < 1.0),
+}
 # Which part each way of abstaining needs.
 NEEDED: Dict[Abstain, str] = {"precision": "thresholds", "coverage": "set_thresholds"}
 
@@ -79,31 +90,21 @@ def check_calibration(calibration: Calibration) -> Calibration:
 
     RAISES (ValueError): If a part is unknown, a tag is no language, or a number is out of range.
     """
-    unknown = sorted(set(calibration) - set(Calibration.__annotations__))
+    unknown = sorted(set(calibration) - set(ALLOWED))
     if unknown:
         raise ValueError(
-            f"A calibration has no parts {unknown}; allowed are: "
-            f"{', '.join(Calibration.__annotations__)}."
+            f"A calibration has no parts {unknown}; allowed are: {', '.join(ALLOWED)}."
         )
     checked: Dict[str, Any] = {}
     for part, value in calibration.items():
-        low, high = (-numpy.inf, numpy.inf) if part == "shifts" else (0.0, 1.0)
-        if part == "temperatures":
-            high = numpy.inf
-        if isinstance(value, Mapping):
-            value = {standardize_language(lang): _plain(v) for lang, v in value.items()}
-            rows = [v.values() if isinstance(v, dict) else [v] for v in value.values()]
-            numbers = [number for row in rows for number in row]
-        else:
-            value = _plain(value)
-            numbers = [value]
-        is_open = part in ("temperatures", "precision", "coverage")
-        wrong = [n for n in numbers if not (numpy.isfinite(n) and low <= n <= high)]
-        wrong += [n for n in numbers if is_open and n == 0.0]
+        plain = _plain(value)
+        if isinstance(plain, dict):
+            plain = {standardize_language(lang): row for lang, row in plain.items()}
+        allowed, is_allowed = ALLOWED[part]
+        wrong = [number for number in _numbers(plain) if not is_allowed(number)]
         if wrong:
-            allowed = "numbers" if low < 0 else "numbers above 0" if high > 1 else "0 to 1"
             raise ValueError(f"The {part} of a calibration have {wrong[0]}; allowed are {allowed}.")
-        checked[part] = value
+        checked[part] = plain
     return cast(Calibration, checked)
 
 
@@ -215,7 +216,14 @@ def _label_rows(
 
 
 def _plain(value: Any) -> Any:
-    """Numbers as plain floats, also those within a mapping."""
+    """Numbers as plain floats, at any depth of mappings."""
     if isinstance(value, Mapping):
-        return {key: float(number) for key, number in value.items()}
+        return {key: _plain(inner) for key, inner in value.items()}
     return float(value)
+
+
+def _numbers(value: Any) -> List[float]:
+    """All numbers, at any depth of mappings."""
+    if isinstance(value, Mapping):
+        return [number for inner in value.values() for number in _numbers(inner)]
+    return [value]

@@ -35,6 +35,7 @@ from .results import (
     GroupResult,
     LabelResult,
     LanguageResult,
+    SelectiveResult,
     find_role,
     rank_language,
 )
@@ -169,35 +170,46 @@ def measure_group(outcomes: Outcomes, keys: np.ndarray, task: Task) -> GroupResu
     keys (np.ndarray): Documents with equal keys are one sentence. Shape: (n_docs,)
     """
     n_correct = int(outcomes.correct.sum())
-    accuracy_interval, macro_f_interval = _find_intervals(outcomes, keys)
     return {
         **measure(outcomes),
         "n_correct": n_correct,
         "n_unanswered": int((~outcomes.answered).sum()),
-        "interval": accuracy_interval,
-        "macro_f_interval": macro_f_interval,
+        "interval": _accuracy_interval(outcomes, keys),
+        "macro_f_interval": _macro_f_interval(outcomes, keys),
         "labels": _measure_labels(outcomes, task.labels),
         "confusion": count_confusion(outcomes) if task.exclusive else None,
         "confidence": measure_confidence(outcomes) if task.exclusive else None,
-        "selective": measure_selective(outcomes),
+        "selective": _measure_answers(outcomes, keys),
     }
 
 
-def _find_intervals(
-    outcomes: Outcomes, keys: np.ndarray
-) -> Tuple[Optional[Interval], Optional[Interval]]:
-    """95 % intervals of accuracy and macro F."""
+def _accuracy_interval(outcomes: Outcomes, keys: np.ndarray) -> Optional[Interval]:
+    """95 % interval of accuracy."""
     n = len(outcomes)
     if not n:
-        return None, None
+        return None
     (units,), n_units = number_units([keys.tolist()])
-    counts = [sum_by_unit(units, values, n_units) for values in label_events(outcomes)]
-    macro_f_interval = percentile_interval(resample_macro_f(*counts))
     if n_units == n:
-        return wilson_interval(int(outcomes.correct.sum()), n), macro_f_interval
+        return wilson_interval(int(outcomes.correct.sum()), n)
     correct = sum_by_unit(units, outcomes.correct[:, None].astype(float), n_units)
     ratios = resample_ratios(correct, sum_by_unit(units, np.ones((n, 1)), n_units))
-    return percentile_interval(ratios[:, 0]), macro_f_interval
+    return percentile_interval(ratios[:, 0])
+
+
+def _macro_f_interval(outcomes: Outcomes, keys: np.ndarray) -> Optional[Interval]:
+    """95 % interval of macro F."""
+    if not len(outcomes):
+        return None
+    (units,), n_units = number_units([keys.tolist()])
+    counts = [sum_by_unit(units, values, n_units) for values in label_events(outcomes)]
+    return percentile_interval(resample_macro_f(*counts))
+
+
+def _measure_answers(outcomes: Outcomes, keys: np.ndarray) -> Optional[SelectiveResult]:
+    selective, rows = measure_selective(outcomes), outcomes.decided
+    if selective is None:
+        return None
+    return {**selective, "interval": _accuracy_interval(outcomes[rows], keys[rows])}
 
 
 def count_confusion(outcomes: Outcomes) -> List[List[int]]:
@@ -243,14 +255,11 @@ def make_prediction(eg: Example, task: Task) -> Prediction:
         threshold=task.threshold,
         given=to_given([decision], task.labels),
     )
-    has_answer = outcome.answered[0] and not (
-        outcome.abstained is not None and outcome.abstained[0]
-    )
     prediction: Prediction = {
         "text": reference.text,
         "lang": standard_language(reference._.xlt_lang),
         "gold": _names(outcome.gold[0], task) or [],
-        "predicted": _names(outcome.predicted[0], task) if has_answer else None,
+        "predicted": _names(outcome.predicted[0], task) if outcome.decided[0] else None,
         "scores": {k: v for k, v in zip(task.labels, scores, strict=True) if np.isfinite(v)},
     }
     if decision is not None and decision["set"] is not None:

@@ -81,11 +81,16 @@ class Outcomes:
         return np.isfinite(self.scores).all(axis=1)
 
     @property
+    def decided(self) -> np.ndarray:
+        """Which documents have an answer: a usable prediction, and no abstention. Shape:
+        (n_docs,)."""
+        return self.answered if self.abstained is None else self.answered & ~self.abstained
+
+    @property
     def correct(self) -> np.ndarray:
         """Which documents are wholly right. Shape: (n_docs,)."""
         agrees = (self.gold == self.predicted) | ~self.known
-        right = agrees.all(axis=1) & self.answered
-        return right if self.abstained is None else right & ~self.abstained
+        return agrees.all(axis=1) & self.decided
 
 
 def join_outcomes(parts: Sequence[Outcomes]) -> Outcomes:
@@ -186,12 +191,12 @@ def measure_selective(outcomes: Outcomes) -> Optional[Selective]:
     """Figures of a group of documents; None if the classifier abstains from nothing."""
     if outcomes.abstained is None:
         return None
-    has_answer = outcomes.answered & ~outcomes.abstained
+    decided = outcomes.decided
     sets, right = outcomes.sets, outcomes.gold & outcomes.known
     return {
-        "n_answered": int(has_answer.sum()),
-        "share_answered": mean(has_answer),
-        "accuracy": mean(outcomes.correct[has_answer]),
+        "n_answered": int(decided.sum()),
+        "share_answered": mean(decided),
+        "accuracy": mean(outcomes.correct[decided]),
         "precision": mean(outcomes.gold[outcomes.predicted & outcomes.known]),
         "set_size": None if sets is None else mean(sets.sum(axis=1)),
         "set_coverage": None if sets is None else mean(sets[right]),

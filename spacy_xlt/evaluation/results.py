@@ -54,6 +54,15 @@ class Confidence(TypedDict):
     brier: Annotated[float, Field(ge=0)]
 
 
+class SelectiveResult(Selective):
+    """The same with its uncertainty.
+
+    interval (Optional[Tuple[float, float]]): 95 % interval of the accuracy.
+    """
+
+    interval: Optional[Tuple[Share, Share]]
+
+
 class GroupResult(Metrics):
     """Figures of a group of documents.
 
@@ -68,7 +77,7 @@ class GroupResult(Metrics):
         (columns), without the unanswered; None if labels are not exclusive.
     confidence (Optional[Confidence]): None if labels are not exclusive or scores are not
         probabilities.
-    selective (Optional[Selective]): What is answered and how often that is right; None if the
+    selective (Optional[SelectiveResult]): What is answered and how often that is right; None if the
         classifier abstains from nothing.
     """
 
@@ -79,7 +88,7 @@ class GroupResult(Metrics):
     labels: Dict[str, LabelResult]
     confusion: Optional[List[List[Count]]]
     confidence: Optional[Confidence]
-    selective: Optional[Selective]
+    selective: Optional[SelectiveResult]
 
 
 class LanguageResult(GroupResult):

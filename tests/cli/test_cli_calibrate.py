@@ -120,7 +120,10 @@ def test_evaluation_and_prediction_of_a_pipeline_that_abstains(trained_dir, corp
         "precision": None,
         "set_size": 3.0,
         "set_coverage": 1.0,
+        "interval": None,
     }
+    low, high = rows["de"]["selective"]["interval"]
+    assert low < rows["de"]["accuracy"] < high
     assert rows["sw"]["accuracy"] == 0.0 and rows["sw"]["confidence"] is None
     assert rows["de"]["confidence"]["calibration_error"] >= 0.0
     lines = [json.loads(line) for line in (tmp_path / "lines.jsonl").read_text().splitlines()]

@@ -57,7 +57,7 @@ def test_one_batch_of_several_languages(trained):
         ({"shifts": {"de": {"food": float("inf")}}}, "shifts .* inf; allowed are numbers"),
         ({"thresholds": {"de": {"food": 1.5}}}, "thresholds .* 1.5; allowed are 0 to 1"),
         ({"set_thresholds": {"": -0.1}}, "set_thresholds .* -0.1; allowed are 0 to 1"),
-        ({"precision": 0.0}, "precision .* 0.0; allowed are 0 to 1"),
+        ({"precision": 0.0}, "precision .* 0.0; allowed are numbers between 0 and 1"),
         ({"quantiles": {}}, r"no parts \['quantiles'\]; allowed are: temperatures, shifts"),
     ],
 )
