@@ -65,7 +65,9 @@ def set_doc_language(doc: Doc, tag: str) -> None:
 
 
 def register_doc_extensions() -> None:
-    """Declare `doc._.xlt_lang` (str) and `doc._.xlt_weight` (float); safe to call again.
+    """Declare `doc._.xlt_lang` (str), `doc._.xlt_weight` (float) and `doc._.xlt_decisions` (by the
+    name of a component that may abstain: its "label", None without an answer, and its "set");
+    safe to call again.
 
     They must exist before a DocBin that carries them is read.
     """
@@ -73,6 +75,8 @@ def register_doc_extensions() -> None:
         Doc.set_extension("xlt_lang", default=UNKNOWN)
     if not Doc.has_extension("xlt_weight"):
         Doc.set_extension("xlt_weight", default=1.0)
+    if not Doc.has_extension("xlt_decisions"):
+        Doc.set_extension("xlt_decisions", default={})
 
 
 register_doc_extensions()

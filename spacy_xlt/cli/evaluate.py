@@ -174,8 +174,47 @@ def show_evaluation(evaluation: "Evaluation") -> None:
     msg.divider(evaluation["name"])
     msg.table(rows, header=header, divider=True, aligns=("l", "l", "l", *"rrrrrr"))
     msg.table(summary, aligns=("l", "r", "r"))
+    show_selective(evaluation)
     for warning in find_warnings(evaluation):
         msg.warn(warning)
+
+
+def show_selective(evaluation: "Evaluation") -> None:
+    """Print what a pipeline that may abstain answers; nothing if it may not."""
+    from ..evaluation.rendering import interval, percent
+    from ..languages import language_name
+
+    if evaluation["overall"]["selective"] is None:
+        return
+    header = (
+        "Language",
+        "Tag",
+        "N",
+        "Answered",
+        "Right of these",
+        "95 %",
+        "Set has it",
+        "Set size",
+    )
+    rows = []
+    for result in evaluation["languages"]:
+        found = result["selective"]
+        if found is not None:
+            size = found["set_size"]
+            rows.append(
+                (
+                    language_name(result["lang"]),
+                    result["lang"],
+                    f"{result['n']:,}",
+                    percent(found["share_answered"]),
+                    percent(found["accuracy"]),
+                    interval(found["interval"]),
+                    percent(found["set_coverage"]),
+                    "–" if size is None else f"{size:.2f}",
+                )
+            )
+    msg.text("The pipeline may abstain; a text without an answer counts as wrong above.")
+    msg.table(rows, header=header, divider=True, aligns=("l", "l", *"rrrrrr"))
 
 
 def make_row(result: "LanguageResult", source_accuracy: Optional[float]) -> Tuple[str, ...]:

@@ -7,7 +7,18 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from itertools import chain, islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Dict, Iterable, Iterator, List, Optional, Tuple
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Dict,
+    Iterable,
+    Iterator,
+    List,
+    Optional,
+    Sequence,
+    Tuple,
+    Union,
+)
 
 import typer
 
@@ -70,7 +81,8 @@ def predict_cli(
 ) -> None:
     """
     Give each text of a file its label and scores. Fields and order of the rows are kept, memory
-    hardly grows with the file, and the output appears only when all of it is there.
+    hardly grows with the file, and the output appears only when all of it is there. Where a
+    pipeline abstains, the label is empty, and "set" has the labels that may be right.
     """
     from ._rows import STANDARD_STREAM
 
@@ -151,7 +163,7 @@ def predict(
         docs = _pipe_and_forget(nlp, good, lang_field, batch_size)
         for doc, (line, row) in tqdm(docs, unit="doc", disable=None, file=sys.stderr):
             try:
-                writer.write({**row, **fields.make(doc.cats)})
+                writer.write({**row, **fields.make(doc)})
                 n_docs += 1
             except ValueError as e:
                 bad.add(line, str(e), to_json(row))
@@ -194,6 +206,8 @@ class AddedFields:
     def __init__(self, task: "Task", format: str, all_scores: bool, prefix: Optional[str]):
         self.task, self.format, self.prefix = task, format, prefix
         self.bare = ["label", "cats"] if format == "jsonl" else ["label", "score"]
+        if task.abstain == "coverage":
+            self.bare.append("set")
         if format != "jsonl" and all_scores:
             self.bare += [f"score_{label}" for label in task.labels]
 
@@ -215,20 +229,30 @@ class AddedFields:
                 f"other names with --prefix, such as --prefix model_"
             )
 
-    def make(self, cats: Dict[str, float]) -> Dict[str, Any]:
+    def make(self, doc: "Doc") -> Dict[str, Any]:
         """RAISES (ValueError): If the scores are missing or not finite."""
-        scores = {label: cats.get(label, math.nan) for label in self.task.labels}
+        from ..evaluation.scorer import read_decision
+
+        scores = {label: doc.cats.get(label, math.nan) for label in self.task.labels}
         if not all(math.isfinite(score) for score in scores.values()):
             raise ValueError(
                 f"the component '{self.task.component}' gave no usable scores for this text"
             )
-        label = self.task.choose(scores)
-        if self.format == "jsonl":
-            values: List[Any] = [label, scores]
-        else:
-            given = label if isinstance(label, str) else ";".join(label)
-            values = [given, max(scores.values()), *scores.values()][: len(self.bare)]
-        return dict(zip(self.names, values, strict=True))
+        decision = read_decision(doc, self.task.component)
+        label = self.task.choose(scores) if decision is None else decision["label"]
+        values: List[Any] = [label, scores]
+        if self.format != "jsonl":
+            values = [_join(label), max(scores.values())]
+        if self.task.abstain == "coverage":
+            possible = [] if decision is None else list(decision["set"] or [])
+            values.append(possible if self.format == "jsonl" else _join(possible))
+        values += scores.values()
+        return dict(zip(self.names, values[: len(self.bare)], strict=True))
+
+
+def _join(label: Union[None, str, Sequence[str]]) -> str:
+    """Labels in one cell of a table; nothing where there is none."""
+    return label if isinstance(label, str) else ";".join(label or [])
 
 
 def _texts(

@@ -29,6 +29,14 @@ from thinc.types import Floats2d
 
 from ..encoder_files import EncoderRecord
 from ..languages import get_doc_language, known_language, standardize_language
+from .decisions import (
+    Calibration,
+    adjust_logits,
+    check_abstain,
+    check_calibration,
+    decide,
+    write_decisions,
+)
 from .gold import Gold, count_labels, read_gold
 from .starting import Started, read_started
 
@@ -190,7 +198,9 @@ class XltTextCat(TrainablePipe):
             "positive_label": None,
             "train_langs": [],
             "tuned_langs": [],
-            "temperatures": {},
+            "calibration": {},
+            "abstain": "none",
+            "zero_abstained": False,
         }
 
     @property
@@ -240,7 +250,7 @@ class XltTextCat(TrainablePipe):
         if not docs:
             return numpy.zeros((0, len(self.labels)), dtype="f")
         logits = self.model.ops.to_numpy(self._predict_logits(docs))
-        scores = ACTIVATIONS[self.exclusive](self._temper(logits, docs))
+        scores = ACTIVATIONS[self.exclusive](self._adjust(logits, docs))
         if not numpy.isfinite(scores).all():
             raise ValueError(
                 f"'{self.name}' predicted scores that are not numbers. Its weights are damaged; "
@@ -248,27 +258,38 @@ class XltTextCat(TrainablePipe):
             )
         return scores
 
-    def _temper(self, logits: numpy.ndarray, docs: List[Doc]) -> numpy.ndarray:
-        temperatures = self.cfg["temperatures"]
-        if not temperatures:
+    def _adjust(self, logits: numpy.ndarray, docs: List[Doc]) -> numpy.ndarray:
+        if not self.cfg["calibration"]:
             return logits
-        general = temperatures.get("", 1.0)
-        own = [temperatures.get(known_language(doc), general) for doc in docs]
-        return logits / numpy.array(own, dtype=logits.dtype)[:, None]
+        langs = [known_language(doc) for doc in docs]
+        return adjust_logits(logits, langs, self.labels, self.cfg["calibration"])
 
-    def set_temperatures(self, temperatures: Dict[str, float]) -> None:
-        """Divide logits by a number from now on, which leaves the order of labels as it is.
+    def set_calibration(self, calibration: Calibration) -> None:
+        """Calibrate probabilities from now on, and abstain from nothing.
 
-        temperatures (Dict[str, float]): By the standard tag of a document's language, "" for all
-            languages that are not there; empty for no temperatures.
-        RAISES (ValueError): If one is not a positive number.
+        calibration (Calibration): What was fitted; empty for probabilities as they are.
+        RAISES (ValueError): If a part of it is unknown, a tag is no language, or a number is out
+            of range.
         """
-        wrong = {lang: t for lang, t in temperatures.items() if not 0.0 < t < float("inf")}
-        if wrong:
-            raise ValueError(f"Temperatures are {wrong}; allowed are numbers above 0.")
-        self.cfg["temperatures"] = {
-            standardize_language(lang): float(t) for lang, t in temperatures.items()
-        }
+        self.cfg["calibration"] = check_calibration(calibration)
+        self.set_abstaining("none")
+
+    def set_abstaining(self, abstain: str, *, zero_scores: bool = False) -> None:
+        """Whether documents may get no answer, which `doc._.xlt_decisions` then tells.
+
+        abstain (str): "none"; "precision", if no label reaches its threshold for the precision
+            that was wanted; or "coverage", if more labels may be right than those of the answer.
+        zero_scores (bool): Whether a document without an answer gets zeros in `doc.cats`.
+        RAISES (ValueError): If that is no way of abstaining, the calibration lacks what it needs,
+            or there is nothing to give zeros to.
+        """
+        if zero_scores and abstain == "none":
+            raise ValueError(
+                "Texts without an answer are to get scores of 0, but abstain is 'none', so there "
+                "are no such texts. Choose precision or coverage."
+            )
+        self.cfg["abstain"] = check_abstain(abstain, self.cfg["calibration"])
+        self.cfg["zero_abstained"] = zero_scores
 
     def _predict_logits(self, docs: List[Doc]) -> Floats2d:
         if self._shim.reading is None and not any(len(doc) for doc in docs):
@@ -278,8 +299,29 @@ class XltTextCat(TrainablePipe):
         return self.model.predict(docs)
 
     def set_annotations(self, docs: Iterable[Doc], scores: numpy.ndarray) -> None:
+        docs = list(docs)
+        if self.cfg["abstain"] != "none":
+            scores = self._decide(docs, scores)
         for doc, row in zip(docs, scores.tolist(), strict=True):
             doc.cats.update(zip(self.labels, row, strict=True))
+
+    def _decide(self, docs: List[Doc], scores: numpy.ndarray) -> numpy.ndarray:
+        """Write who gets an answer; returns the scores for `doc.cats`."""
+        decisions = decide(
+            scores,
+            [known_language(doc) for doc in docs],
+            self.labels,
+            self.cfg["calibration"],
+            abstain=self.cfg["abstain"],
+            exclusive=self.exclusive,
+            threshold=self.cfg["threshold"],
+        )
+        write_decisions(docs, self.name, decisions, self.labels, exclusive=self.exclusive)
+        return scores * decisions.answered[:, None] if self.cfg["zero_abstained"] else scores
+
+    def score(self, examples: Iterable[Example], **kwargs: Any) -> Dict[str, Any]:
+        """Scores of the scorer, which also learns whose decisions to read."""
+        return super().score(examples, component=self.name, **kwargs)
 
     def embed(self, docs: Iterable[Doc]) -> Floats2d:
         """The vector of each document that the head sees. Shape: (n_docs, width)"""
@@ -472,7 +514,7 @@ class XltTextCat(TrainablePipe):
         known = [] if started is None or new_head else started.labels
         added = [] if self._shim.is_ready else list(self.labels)
         self.cfg["labels"] = self._choose_labels(examples, labels, added, known)
-        self.cfg["temperatures"] = {}
+        self.set_calibration({})
         self._check_class_weights()
         for label in self.labels:
             self.vocab.strings.add(label)

@@ -27,7 +27,9 @@ from .metrics import (
     label_events,
     mean,
     measure,
+    measure_selective,
     measure_transfer,
+    one_hot,
     prf,
     wilson_interval,
 )
@@ -39,10 +41,18 @@ from .results import (
     GroupResult,
     LabelResult,
     LanguageResult,
+    SelectiveResult,
     find_role,
     rank_language,
 )
-from .scorer import compare_examples, has_gold, read_scores, standard_language
+from .scorer import (
+    compare_examples,
+    has_gold,
+    read_decision,
+    read_scores,
+    standard_language,
+    to_given,
+)
 from .task import Task, find_task, known_labels, make_signature
 from .uncertainty import (
     Interval,
@@ -64,8 +74,9 @@ class Prediction(TypedDict, total=False):
     lang (str): Standard tag, "" where none is recorded.
     gold (Union[str, List[str]]): The label, or all labels that apply if they are not exclusive.
     predicted (Union[None, str, List[str]]): The same as predicted; None if there is no usable
-        prediction.
+        prediction or no answer.
     scores (Dict[str, float]): By label.
+    set (List[str]): Labels that may be right, if the component says.
     id (str): Identity of the document, if it has one.
     """
 
@@ -74,6 +85,7 @@ class Prediction(TypedDict, total=False):
     gold: Union[str, List[str]]
     predicted: Union[None, str, List[str]]
     scores: Dict[str, float]
+    set: List[str]
     id: str
 
 
@@ -128,6 +140,7 @@ def evaluate_pipeline(
         task.labels,
         exclusive=task.exclusive,
         threshold=task.threshold,
+        component=task.component,
     )
     seconds = time.perf_counter() - started
 
@@ -167,34 +180,46 @@ def measure_group(outcomes: Outcomes, keys: np.ndarray, task: Task) -> GroupResu
     keys (np.ndarray): Documents with equal keys are one sentence. Shape: (n_docs,)
     """
     n_correct = int(outcomes.correct.sum())
-    accuracy_interval, macro_f_interval = _find_intervals(outcomes, keys)
     return {
         **measure(outcomes),
         "n_correct": n_correct,
         "n_unanswered": int((~outcomes.answered).sum()),
-        "interval": accuracy_interval,
-        "macro_f_interval": macro_f_interval,
+        "interval": _accuracy_interval(outcomes, keys),
+        "macro_f_interval": _macro_f_interval(outcomes, keys),
         "labels": _measure_labels(outcomes, task.labels),
         "confusion": count_confusion(outcomes) if task.exclusive else None,
         "confidence": measure_confidence(outcomes) if task.exclusive else None,
+        "selective": _measure_answers(outcomes, keys),
     }
 
 
-def _find_intervals(
-    outcomes: Outcomes, keys: np.ndarray
-) -> Tuple[Optional[Interval], Optional[Interval]]:
-    """95 % intervals of accuracy and macro F."""
+def _accuracy_interval(outcomes: Outcomes, keys: np.ndarray) -> Optional[Interval]:
+    """95 % interval of accuracy."""
     n = len(outcomes)
     if not n:
-        return None, None
+        return None
     (units,), n_units = number_units([keys.tolist()])
-    counts = [sum_by_unit(units, values, n_units) for values in label_events(outcomes)]
-    macro_f_interval = percentile_interval(resample_macro_f(*counts))
     if n_units == n:
-        return wilson_interval(int(outcomes.correct.sum()), n), macro_f_interval
+        return wilson_interval(int(outcomes.correct.sum()), n)
     correct = sum_by_unit(units, outcomes.correct[:, None].astype(float), n_units)
     ratios = resample_ratios(correct, sum_by_unit(units, np.ones((n, 1)), n_units))
-    return percentile_interval(ratios[:, 0]), macro_f_interval
+    return percentile_interval(ratios[:, 0])
+
+
+def _macro_f_interval(outcomes: Outcomes, keys: np.ndarray) -> Optional[Interval]:
+    """95 % interval of macro F."""
+    if not len(outcomes):
+        return None
+    (units,), n_units = number_units([keys.tolist()])
+    counts = [sum_by_unit(units, values, n_units) for values in label_events(outcomes)]
+    return percentile_interval(resample_macro_f(*counts))
+
+
+def _measure_answers(outcomes: Outcomes, keys: np.ndarray) -> Optional[SelectiveResult]:
+    selective, rows = measure_selective(outcomes), outcomes.decided
+    if selective is None:
+        return None
+    return {**selective, "interval": _accuracy_interval(outcomes[rows], keys[rows])}
 
 
 def count_confusion(outcomes: Outcomes) -> List[List[int]]:
@@ -204,12 +229,14 @@ def count_confusion(outcomes: Outcomes) -> List[List[int]]:
 
 
 def measure_confidence(outcomes: Outcomes) -> Optional[Confidence]:
-    """Probability of the chosen label; None without documents or if scores are something else."""
-    scores = outcomes.scores[outcomes.answered]
+    """Probability of the likeliest label; None without documents or if scores are no such."""
+    # Where all scores are 0, a component that may abstain withheld them.
+    rows = outcomes.answered & outcomes.scores.any(axis=1)
+    scores, gold = outcomes.scores[rows], outcomes.gold[rows]
     if not len(scores) or scores.min() < 0 or scores.max() > 1:
         return None
     chosen = scores.max(axis=1)
-    correct = outcomes.correct[outcomes.answered]
+    correct = (gold & one_hot(scores)).any(axis=1)
     error = calibration_error(chosen, correct)
     p10, p50, p90 = (float(value) for value in np.quantile(chosen, [0.1, 0.5, 0.9]))
     return {
@@ -221,7 +248,7 @@ def measure_confidence(outcomes: Outcomes) -> Optional[Confidence]:
         "mean_wrong": mean(chosen[~correct]),
         "calibration_error": error,
         "excess_error": error - perfect_calibration_error(chosen),
-        "brier": brier_score(scores, outcomes.gold[outcomes.answered]),
+        "brier": brier_score(scores, gold),
         "curve": calibration_curve(chosen, correct),
     }
 
@@ -231,16 +258,23 @@ def make_prediction(eg: Example, task: Task) -> Prediction:
     reference = eg.reference
     scores = read_scores(eg.predicted, task.labels)
     gold = [reference.cats.get(label, np.nan) for label in task.labels]
+    decision = read_decision(eg.predicted, task.component)
     outcome = compare(
-        np.array([gold]), np.array([scores]), exclusive=task.exclusive, threshold=task.threshold
+        np.array([gold]),
+        np.array([scores]),
+        exclusive=task.exclusive,
+        threshold=task.threshold,
+        given=to_given([decision], task.labels),
     )
     prediction: Prediction = {
         "text": reference.text,
         "lang": standard_language(reference._.xlt_lang),
         "gold": _names(outcome.gold[0], task) or [],
-        "predicted": _names(outcome.predicted[0], task) if outcome.answered[0] else None,
+        "predicted": _names(outcome.predicted[0], task) if outcome.decided[0] else None,
         "scores": {k: v for k, v in zip(task.labels, scores, strict=True) if np.isfinite(v)},
     }
+    if decision is not None and decision["set"] is not None:
+        prediction["set"] = list(decision["set"])
     if "xlt_id" in reference.user_data:
         prediction["id"] = str(reference.user_data["xlt_id"])
     return prediction

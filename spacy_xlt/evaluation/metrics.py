@@ -1,8 +1,9 @@
 """Figures of merit of a text classifier, from arrays of gold labels and predicted scores."""
 
+import dataclasses
 import math
 from dataclasses import dataclass
-from typing import Dict, List, Optional, Sequence, Tuple, Union
+from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
 
 import numpy as np
 from pydantic import Field
@@ -25,7 +26,7 @@ class Metrics(TypedDict):
     n (int): Labelled documents.
     accuracy (Optional[float]): Share of documents that are wholly right: the highest score is
         that of the gold label, or, with independent labels, every annotated label is on the right
-        side of the threshold (exact match).
+        side of the threshold (exact match). A document without an answer is not right.
     macro_p, macro_r, macro_f (Optional[float]): Precision, recall and F1, averaged over the labels
         that the group's gold has at least once.
     macro_auc (Optional[float]): Area under the ROC curve, one label against the rest, averaged
@@ -49,18 +50,30 @@ class Outcomes:
     predicted (np.ndarray): Whether the classifier gave the label.
     scores (np.ndarray): The classifier's scores; minus infinity in documents without a usable
         prediction.
+    abstained (Optional[np.ndarray]): Which documents it gave no answer although it had one; None
+        if it abstains from nothing. Shape: (n_docs,)
+    sets (Optional[np.ndarray]): Which labels may be right; None if it does not say.
     """
 
     gold: np.ndarray
     known: np.ndarray
     predicted: np.ndarray
     scores: np.ndarray
+    abstained: Optional[np.ndarray] = None
+    sets: Optional[np.ndarray] = None
 
     def __len__(self) -> int:
         return len(self.gold)
 
     def __getitem__(self, rows: np.ndarray) -> "Outcomes":
-        return Outcomes(self.gold[rows], self.known[rows], self.predicted[rows], self.scores[rows])
+        return Outcomes(
+            self.gold[rows],
+            self.known[rows],
+            self.predicted[rows],
+            self.scores[rows],
+            None if self.abstained is None else self.abstained[rows],
+            None if self.sets is None else self.sets[rows],
+        )
 
     @property
     def answered(self) -> np.ndarray:
@@ -68,37 +81,76 @@ class Outcomes:
         return np.isfinite(self.scores).all(axis=1)
 
     @property
+    def decided(self) -> np.ndarray:
+        """Which documents have an answer: a usable prediction, and no abstention. Shape:
+        (n_docs,)."""
+        return self.answered if self.abstained is None else self.answered & ~self.abstained
+
+    @property
     def correct(self) -> np.ndarray:
         """Which documents are wholly right. Shape: (n_docs,)."""
         agrees = (self.gold == self.predicted) | ~self.known
-        return agrees.all(axis=1) & self.answered
+        return agrees.all(axis=1) & self.decided
+
+
+def join_outcomes(parts: Sequence[Outcomes]) -> Outcomes:
+    """The documents of several groups together; all of one classifier."""
+    joined: Dict[str, Any] = {}
+    for field in dataclasses.fields(Outcomes):
+        arrays = [getattr(part, field.name) for part in parts]
+        joined[field.name] = None if arrays[0] is None else np.concatenate(arrays)
+    return Outcomes(**joined)
+
+
+@dataclass(frozen=True)
+class Given:
+    """The answers that a classifier gave itself, where it may abstain.
+
+    labels (np.ndarray): Whether the label was given. Shape: (n_docs, n_labels)
+    abstained (np.ndarray): Whether there was no answer. Shape: (n_docs,)
+    sets (Optional[np.ndarray]): Whether the label may be right; None if it does not say.
+        Shape: (n_docs, n_labels)
+    """
+
+    labels: np.ndarray
+    abstained: np.ndarray
+    sets: Optional[np.ndarray]
 
 
 def compare(
-    gold: np.ndarray, scores: np.ndarray, *, exclusive: bool, threshold: Optional[float]
+    gold: np.ndarray,
+    scores: np.ndarray,
+    *,
+    exclusive: bool,
+    threshold: Optional[float],
+    given: Optional[Given] = None,
 ) -> Outcomes:
     """Turn scores into decisions and gold probabilities into yes and no.
 
-    A document without a usable prediction (a score is NaN or infinite) gets no label and is never
-    right.
+    A document without a usable prediction (a score is NaN or infinite) or without an answer gets
+    no label and is never right.
 
     gold (np.ndarray): Gold probabilities, NaN where not annotated. Shape: (n_docs, n_labels).
     scores (np.ndarray): Predicted scores. Shape: (n_docs, n_labels).
     exclusive (bool): Whether exactly one label applies to a document. Then the highest score
         decides, and a label that is not annotated does not apply.
     threshold (Optional[float]): Score from which an independent label is given.
+    given (Optional[Given]): The classifier's own answers, which then count instead.
     RETURNS (Outcomes): One row for each document.
     """
     answered = np.isfinite(scores).all(axis=1, keepdims=True)
     if exclusive:
         known = np.ones_like(gold, dtype=bool)
-        decided = _one_hot(scores)
-        applies = _one_hot(np.nan_to_num(gold, nan=0.0))
+        decided = one_hot(scores)
+        applies = one_hot(np.nan_to_num(gold, nan=0.0))
     else:
         known = ~np.isnan(gold)
         decided = scores >= (DEFAULT_THRESHOLD if threshold is None else threshold)
         applies = np.nan_to_num(gold, nan=0.0) >= GOLD_THRESHOLD
-    return Outcomes(applies, known, decided & answered, np.where(answered, scores, -np.inf))
+    scores = np.where(answered, scores, -np.inf)
+    if given is None:
+        return Outcomes(applies, known, decided & answered, scores)
+    return Outcomes(applies, known, given.labels & answered, scores, given.abstained, given.sets)
 
 
 def measure(outcomes: Outcomes) -> Metrics:
@@ -113,6 +165,41 @@ def measure(outcomes: Outcomes) -> Metrics:
         "macro_r": mean(recall),
         "macro_f": mean(f_score),
         "macro_auc": mean(areas),
+    }
+
+
+class Selective(TypedDict):
+    """What a classifier that may abstain answers, and how often that is right.
+
+    n_answered (int): Documents with an answer.
+    share_answered (float): Their share of all.
+    accuracy (Optional[float]): Share of them that is wholly right.
+    precision (Optional[float]): Share of the labels given that is right.
+    set_size (Optional[float]): Labels in a document's set, on average; None without sets.
+    set_coverage (Optional[float]): Share of the gold labels that is in the sets.
+    """
+
+    n_answered: Count
+    share_answered: Optional[Share]
+    accuracy: Optional[Share]
+    precision: Optional[Share]
+    set_size: Optional[Annotated[float, Field(ge=0)]]
+    set_coverage: Optional[Share]
+
+
+def measure_selective(outcomes: Outcomes) -> Optional[Selective]:
+    """Figures of a group of documents; None if the classifier abstains from nothing."""
+    if outcomes.abstained is None:
+        return None
+    decided = outcomes.decided
+    sets, right = outcomes.sets, outcomes.gold & outcomes.known
+    return {
+        "n_answered": int(decided.sum()),
+        "share_answered": mean(decided),
+        "accuracy": mean(outcomes.correct[decided]),
+        "precision": mean(outcomes.gold[outcomes.predicted & outcomes.known]),
+        "set_size": None if sets is None else mean(sets.sum(axis=1)),
+        "set_coverage": None if sets is None else mean(sets[right]),
     }
 
 
@@ -251,7 +338,7 @@ def mean(values: Union[Sequence[float], np.ndarray]) -> Optional[float]:
     return float(np.mean(values)) if len(values) else None
 
 
-def _one_hot(values: np.ndarray) -> np.ndarray:
+def one_hot(values: np.ndarray) -> np.ndarray:
     """Whether each value is the first of its row's highest. Shape: that of values."""
     chosen = np.zeros(values.shape, dtype=bool)
     if values.size:

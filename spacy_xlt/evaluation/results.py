@@ -9,7 +9,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from typing_extensions import Annotated, TypedDict
 
 from .calibration import CurvePoint
-from .metrics import Count, Metrics, Share, Transfer, is_target
+from .metrics import Count, Metrics, Selective, Share, Transfer, is_target
 
 Role = Literal["source", "target", "unknown"]
 
@@ -32,7 +32,9 @@ class LabelResult(TypedDict):
 
 
 class Confidence(TypedDict):
-    """The probability that a classifier of exclusive labels gave to the label it chose.
+    """The probability that a classifier of exclusive labels gave to the label it holds likeliest.
+
+    Documents without an answer count here, unless their scores were withheld (all are 0).
 
     mean, p10, p50, p90 (float): Mean and quantiles over documents.
     mean_correct, mean_wrong (Optional[float]): Means over the right and the wrong documents.
@@ -55,6 +57,15 @@ class Confidence(TypedDict):
     curve: List[CurvePoint]
 
 
+class SelectiveResult(Selective):
+    """The same with its uncertainty.
+
+    interval (Optional[Tuple[float, float]]): 95 % interval of the accuracy.
+    """
+
+    interval: Optional[Tuple[Share, Share]]
+
+
 class GroupResult(Metrics):
     """Figures of a group of documents.
 
@@ -69,6 +80,8 @@ class GroupResult(Metrics):
         (columns), without the unanswered; None if labels are not exclusive.
     confidence (Optional[Confidence]): None if labels are not exclusive or scores are not
         probabilities.
+    selective (Optional[SelectiveResult]): What is answered and how often that is right; None if the
+        classifier abstains from nothing.
     """
 
     n_correct: Count
@@ -78,6 +91,7 @@ class GroupResult(Metrics):
     labels: Dict[str, LabelResult]
     confusion: Optional[List[List[Count]]]
     confidence: Optional[Confidence]
+    selective: Optional[SelectiveResult]
 
 
 class LanguageResult(GroupResult):

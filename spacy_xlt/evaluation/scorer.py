@@ -1,14 +1,16 @@
 """Scores of a text classifier by language, for spaCy's training, evaluation and packages."""
 
 from functools import lru_cache, partial
-from typing import Any, Callable, Dict, Iterable, List, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, Iterable, List, Optional, Sequence, Tuple, Union
 
 import numpy as np
 from spacy.tokens import Doc
 from spacy.training import Example
+from typing_extensions import TypedDict
 
 from ..languages import standardize_language
 from .metrics import (
+    Given,
     Metrics,
     Outcomes,
     compare,
@@ -16,6 +18,7 @@ from .metrics import (
     label_counts,
     mean,
     measure,
+    measure_selective,
     measure_transfer,
     prf,
 )
@@ -23,6 +26,18 @@ from .metrics import (
 # How the language of a document without one is called in the names of scores.
 UNKNOWN_NAME = "unknown"
 standard_language = lru_cache(maxsize=4096)(standardize_language)
+
+
+class Decision(TypedDict):
+    """What `doc._.xlt_decisions` says under the name of a component that may abstain.
+
+    label (Union[None, str, List[str]]): The label, or all labels that apply if they are not
+        exclusive; None without an answer.
+    set (Optional[List[str]]): Labels that may be right; None if the component does not say.
+    """
+
+    label: Union[None, str, List[str]]
+    set: Optional[List[str]]
 
 
 def make_textcat_by_language_scorer_v1(*, prefix: str = "cats") -> Callable[..., Dict[str, Any]]:
@@ -45,13 +60,15 @@ def score_textcat_by_language(
     threshold: Optional[float] = None,
     positive_label: Optional[str] = None,
     train_langs: Sequence[str] = (),
+    component: Optional[str] = None,
     prefix: str = "cats",
     **cfg: Any,
 ) -> Dict[str, Any]:
     """Score one component's labels; those of other components on the same Docs are ignored.
 
     Documents whose gold has none of the labels are left out. A document without a usable
-    prediction (no scores, or scores that are not finite) counts as wrong.
+    prediction (no scores, or scores that are not finite) counts as wrong, and so does one that a
+    component which may abstain gave no answer.
 
     examples (Iterable[Example]): Predicted and reference Docs.
     labels (Sequence[str]): The component's labels.
@@ -59,6 +76,8 @@ def score_textcat_by_language(
     threshold (Optional[float]): Score from which a label is given, if they are not exclusive.
     positive_label (Optional[str]): The label whose F1 is the main score of a binary task.
     train_langs (Sequence[str]): Source languages. Every other known language is a target.
+    component (Optional[str]): Name under which the component records its decisions if it may
+        abstain; None if it may not.
     prefix (str): Start of every score's name, `cats` below.
     cfg (Any): The component's other settings, which do not matter here.
     RETURNS (Dict[str, Any]): Plain numbers, or None where a score is not defined (no target
@@ -72,8 +91,12 @@ def score_textcat_by_language(
         - `cats_transfer_gap`: mean accuracy over source languages minus `cats_target_acc`
         - `cats_acc_<lang>`, `cats_macro_f_<lang>`: by language, `unknown` where none is recorded
         - `cats_by_lang`: a dict of `Metrics` for each language
+        - `cats_selective` and `cats_selective_by_lang`, only if the component may abstain: what is
+          answered and how often that is right (`Selective`), overall and for each language
     """
-    langs, outcomes = compare_examples(examples, labels, exclusive=exclusive, threshold=threshold)
+    langs, outcomes = compare_examples(
+        examples, labels, exclusive=exclusive, threshold=threshold, component=component
+    )
     by_lang = measure_by_language(langs, outcomes)
     transfer = measure_transfer(by_lang, [standard_language(lang) for lang in train_langs])
     scores = _spacy_scores(outcomes, labels, exclusive=exclusive, positive_label=positive_label)
@@ -87,6 +110,13 @@ def score_textcat_by_language(
     for lang, metrics in scores["by_lang"].items():
         scores[f"acc_{lang}"] = metrics["accuracy"]
         scores[f"macro_f_{lang}"] = metrics["macro_f"]
+    selective = measure_selective(outcomes)
+    if selective is not None:
+        scores["selective"] = selective
+        scores["selective_by_lang"] = {
+            lang or UNKNOWN_NAME: measure_selective(own)
+            for lang, own in split_by_language(langs, outcomes).items()
+        }
     return {f"{prefix}_{name}": value for name, value in scores.items()}
 
 
@@ -96,15 +126,18 @@ def compare_examples(
     *,
     exclusive: bool,
     threshold: Optional[float],
+    component: Optional[str] = None,
 ) -> Tuple[List[str], Outcomes]:
     """Read gold and predicted categories from Examples, without holding on to the Docs.
 
+    component (Optional[str]): Whose decisions count, if the Docs have any.
     RETURNS (Tuple[List[str], Outcomes]): Language of each labelled document, and what was
         predicted for it. Documents whose gold has none of the labels are not among them.
     """
     langs: List[str] = []
     gold: List[List[float]] = []
     scores: List[List[float]] = []
+    decisions: List[Optional[Decision]] = []
     for eg in examples:
         cats = eg.reference.cats
         if not has_gold(cats, labels, exclusive=exclusive):
@@ -112,12 +145,14 @@ def compare_examples(
         langs.append(standard_language(eg.reference._.xlt_lang))
         gold.append([cats.get(label, np.nan) for label in labels])
         scores.append(read_scores(eg.predicted, labels))
+        decisions.append(read_decision(eg.predicted, component))
     shape = (len(langs), len(labels))
     outcomes = compare(
         np.array(gold, dtype="float64").reshape(shape),
         np.array(scores, dtype="float64").reshape(shape),
         exclusive=exclusive,
         threshold=threshold,
+        given=to_given(decisions, labels),
     )
     return langs, outcomes
 
@@ -140,10 +175,39 @@ def read_scores(doc: Doc, labels: Sequence[str]) -> List[float]:
     return [cats.get(label, 0.0) for label in labels]
 
 
+def read_decision(doc: Doc, component: Optional[str]) -> Optional[Decision]:
+    """A component's decision about a Doc; None if it made none."""
+    return None if component is None else doc._.xlt_decisions.get(component)
+
+
+def to_given(decisions: Sequence[Optional[Decision]], labels: Sequence[str]) -> Optional[Given]:
+    """Decisions as arrays; None if there are none. A document without one has no answer."""
+    if not any(decisions):
+        return None
+    made = [decision or {"label": None, "set": []} for decision in decisions]
+    given = [[one["label"]] if isinstance(one["label"], str) else one["label"] for one in made]
+    sets = [one["set"] for one in made]
+    return Given(
+        labels=_to_rows([names or [] for names in given], labels),
+        abstained=np.array([names is None for names in given]),
+        sets=None if None in sets else _to_rows([names or [] for names in sets], labels),
+    )
+
+
+def _to_rows(names: Sequence[Sequence[str]], labels: Sequence[str]) -> np.ndarray:
+    """Whether each label is among the names. Shape: (n_docs, n_labels)"""
+    return np.array([[label in row for label in labels] for row in names], dtype=bool)
+
+
+def split_by_language(langs: Sequence[str], outcomes: Outcomes) -> Dict[str, Outcomes]:
+    """The documents of each language, in the order of their tags."""
+    array = np.array(langs, dtype=object)
+    return {lang: outcomes[array == lang] for lang in sorted(set(langs))}
+
+
 def measure_by_language(langs: Sequence[str], outcomes: Outcomes) -> Dict[str, Metrics]:
     """Figures for each language, in the order of their tags."""
-    array = np.array(langs, dtype=object)
-    return {lang: measure(outcomes[array == lang]) for lang in sorted(set(langs))}
+    return {lang: measure(own) for lang, own in split_by_language(langs, outcomes).items()}
 
 
 def _spacy_scores(

@@ -26,7 +26,10 @@ LIBRARIES = {
 
 @dataclass(frozen=True)
 class Task:
-    """What is measured: one component's labels, and how its scores become decisions."""
+    """What is measured: one component's labels, and how its scores become decisions.
+
+    abstain (str): Whether and how it may give no answer, "none" if not.
+    """
 
     component: str
     factory: str
@@ -35,6 +38,7 @@ class Task:
     threshold: Optional[float]
     source_langs: List[str]
     tuned_langs: List[str]
+    abstain: str
 
     def choose(self, scores: Mapping[str, float]) -> Union[str, List[str]]:
         """The label with the highest score, or all from the threshold up if not exclusive."""
@@ -83,6 +87,7 @@ def find_task(
         threshold=None if exclusive else cfg.get("threshold"),
         source_langs=sorted({standard_language(lang) for lang in sources}),
         tuned_langs=sorted({standard_language(lang) for lang in cfg.get("tuned_langs") or []}),
+        abstain=cfg.get("abstain", "none"),
     )
 
 

@@ -94,7 +94,7 @@ def test_one_by_one_and_in_processes(make_ensemble, member_dirs):
 def test_members_see_the_language_of_a_document(make_ensemble, member_dirs):
     nlp = make_ensemble(member_dirs)
     pipe = nlp.get_pipe("textcat")
-    pipe._pipes[0].set_temperatures({"": 1.0, "de": 100.0})
+    pipe._pipes[0].set_calibration({"temperatures": {"": 1.0, "de": 100.0}})
     german = set_language(nlp.make_doc("pizza für alle"), "de")
     plain = nlp.make_doc("pizza für alle")
     even, sharp = pipe.predict([german, plain])

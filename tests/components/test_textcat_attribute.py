@@ -34,7 +34,7 @@ def test_temperatures_change_nothing(trained):
     pipe = trained.get_pipe("textcat")
     docs = [trained.make_doc(text) for text in TEXTS]
     before = pipe.attribute(docs, ["food"] * 3)
-    pipe.set_temperatures({"": 5.0})
+    pipe.set_calibration({"temperatures": {"": 5.0}})
     for a, b in zip(before, pipe.attribute(docs, ["food"] * 3), strict=True):
         numpy.testing.assert_array_equal(a.weights, b.weights)
 

@@ -64,7 +64,9 @@ def test_the_files(trained_dir):
         "positive_label": None,
         "train_langs": ["en"],
         "tuned_langs": [],
-        "temperatures": {},
+        "calibration": {},
+        "abstain": "none",
+        "zero_abstained": False,
     }
 
 

@@ -7,39 +7,24 @@ from spacy_xlt.evaluation.metrics import compare
 from spacy_xlt.trust.calibration import (
     OTHERS,
     SPREAD,
+    Calibrator,
     apply_temperature,
-    check_temperatures,
     fit_temperature,
     fit_temperatures,
+    to_scores,
 )
 
-
-def draw(n, temperature, *, exclusive=True, n_labels=4, seed=0):
-    """Documents of a classifier that is calibrated after its logits are divided by a number."""
-    rng = np.random.default_rng(seed)
-    logits = rng.normal(0.0, 2.0, size=(n, n_labels))
-    true = apply_temperature(_scores(logits, exclusive), 1.0, exclusive=exclusive)
-    if exclusive:
-        gold = np.eye(n_labels)[[rng.choice(n_labels, p=p / p.sum()) for p in true]]
-    else:
-        gold = (rng.random(true.shape) < true).astype(float)
-    scores = apply_temperature(true, 1.0 / temperature, exclusive=exclusive)
-    return compare(gold, scores, exclusive=exclusive, threshold=0.5)
-
-
-def _scores(logits, exclusive):
-    odds = np.exp(logits)
-    return odds / odds.sum(axis=1, keepdims=True) if exclusive else odds / (1 + odds)
+LABELS = ["a", "b", "c", "d"]
 
 
 @pytest.mark.parametrize("exclusive", [True, False])
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 2.5])
-def test_the_temperature_that_was_put_in_is_found(temperature, exclusive):
+def test_the_temperature_that_was_put_in_is_found(draw, temperature, exclusive):
     outcomes = draw(4000, temperature, exclusive=exclusive)
     assert fit_temperature(outcomes, exclusive=exclusive) == pytest.approx(temperature, rel=0.08)
 
 
-def test_against_a_grid():
+def test_against_a_grid(draw):
     outcomes = draw(60, 2.0)
 
     def loss(temperature):
@@ -51,7 +36,7 @@ def test_against_a_grid():
     assert fit_temperature(outcomes, exclusive=True) == pytest.approx(best, rel=2e-3)
 
 
-def test_few_documents_stay_near_the_center():
+def test_few_documents_stay_near_the_center(draw):
     outcomes = draw(2000, 3.0)
     found = [
         fit_temperature(outcomes[np.arange(n)], exclusive=True, center=1.0)
@@ -61,7 +46,7 @@ def test_few_documents_stay_near_the_center():
     assert found[0] < np.exp(SPREAD) and found[-1] == pytest.approx(3.0, rel=0.15)
 
 
-def test_languages_get_their_own_and_others_that_of_all():
+def test_languages_get_their_own_and_others_that_of_all(draw):
     by_lang = {"de": draw(600, 1.2), "sw": draw(600, 2.5, seed=1), "": draw(50, 1.0, seed=2)}
     found = fit_temperatures(by_lang, exclusive=True)
     assert set(found) == {"de", "sw", OTHERS}
@@ -71,25 +56,61 @@ def test_languages_get_their_own_and_others_that_of_all():
 
 
 @pytest.mark.parametrize("exclusive", [True, False])
-def test_the_check_is_on_other_documents(exclusive):
+def test_the_check_is_on_other_documents(draw, exclusive):
     by_lang = {
         "de": draw(800, 1.0, exclusive=exclusive),
         "sw": draw(800, 3.0, exclusive=exclusive, seed=1),
         "yo": draw(3, 1.0, exclusive=exclusive, seed=2),
     }
-    temperatures = fit_temperatures(by_lang, exclusive=exclusive)
-    found = check_temperatures(by_lang, temperatures, exclusive=exclusive)
+    found = Calibrator(LABELS, exclusive, 0.5, precision=0.8, coverage=0.9).check(by_lang)
     assert [row.n for row in found.values()] == [800, 800, 3]
     assert found["sw"].before > 0.08 > 0.03 > abs(found["sw"].after)
     assert abs(found["de"].after) < 0.03
-    assert found["sw"].temperature == temperatures["sw"]
+    for lang in ("de", "sw"):
+        kept, sets = found[lang].selective["precision"], found[lang].selective["coverage"]
+        assert kept["precision"] > 0.78 and 0.2 < kept["share_answered"] < 0.99
+        assert sets["set_coverage"] == pytest.approx(0.9, abs=0.03)
+        assert 1.0 < sets["set_size"] < 3.0
 
 
-def test_one_document_only():
+def test_only_what_is_wanted_is_fitted(draw):
+    by_lang = {"de": draw(100, 1.0)}
+    assert set(Calibrator(LABELS, True).fit(by_lang)) == {"temperatures"}
+    found = Calibrator(LABELS, True, precision=0.9).fit(by_lang)
+    assert set(found) == {"temperatures", "thresholds", "precision"}
+    found = Calibrator(LABELS, True, coverage=0.9).fit(by_lang)
+    assert set(found) == {"temperatures", "set_thresholds", "coverage"}
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0, -0.5, float("nan")])
+@pytest.mark.parametrize("name", ["precision", "coverage"])
+def test_what_cannot_be_wanted(name, value):
+    with pytest.raises(ValueError, match=f"The {name} wanted is .*; allowed is between 0 and 1"):
+        Calibrator(LABELS, True, **{name: value})
+
+
+def test_one_document_only(draw):
     by_lang = {"de": draw(1, 1.0)}
-    temperatures = fit_temperatures(by_lang, exclusive=True)
-    found = check_temperatures(by_lang, temperatures, exclusive=True)
-    assert found["de"].n == 1 and np.isfinite(found["de"].after)
+    calibrator = Calibrator(LABELS, True, precision=0.9, coverage=0.9)
+    found = calibrator.check(by_lang)["de"]
+    assert found.n == 1 and np.isfinite(found.after)
+    # Nothing is left to fit to, so nothing is answered and everything may be right.
+    assert found.selective["precision"]["share_answered"] == 0.0
+    assert found.selective["precision"]["precision"] is None
+    assert found.selective["coverage"]["set_size"] == 4.0
+    assert calibrator.fit({})["thresholds"] == {OTHERS: {}}
+
+
+def test_the_same_text_over_and_over():
+    scores = np.tile([0.7, 0.1, 0.1, 0.1], (60, 1))
+    gold = np.eye(4)[np.arange(60) % 2]
+    by_lang = {"de": compare(gold, scores, exclusive=True, threshold=None)}
+    calibrator = Calibrator(LABELS, True, precision=0.9, coverage=0.9)
+    calibration = calibrator.fit(by_lang)
+    assert calibration["thresholds"] == {"": {}, "de": {}}
+    assert calibration["set_thresholds"]["de"] < calibration["temperatures"]["de"]
+    found = calibrator.check(by_lang)["de"].selective
+    assert found["coverage"]["set_coverage"] == 1.0
 
 
 @pytest.mark.parametrize("exclusive", [True, False])
@@ -101,7 +122,7 @@ def test_scores_of_0_and_1_and_labels_never_right(exclusive):
     assert 0.0 < fit_temperature(always, exclusive=exclusive) < 21
 
 
-def test_labels_that_are_not_annotated_do_not_count():
+def test_labels_that_are_not_annotated_do_not_count(draw):
     outcomes = draw(500, 2.0, exclusive=False)
     gold = np.where(outcomes.gold, 1.0, 0.0)
     gold[:, 0] = np.nan
@@ -114,7 +135,7 @@ def test_labels_that_are_not_annotated_do_not_count():
 
 @given(st.floats(0.5, 20.0), st.integers(0, 10_000), st.booleans())
 def test_a_temperature_changes_no_order(temperature, seed, exclusive):
-    scores = _scores(np.random.default_rng(seed).normal(0, 3, size=(5, 3)), exclusive)
+    scores = to_scores(np.random.default_rng(seed).normal(0, 3, size=(5, 3)), exclusive=exclusive)
     after = apply_temperature(scores, temperature, exclusive=exclusive)
     assert (np.argsort(after, axis=1) == np.argsort(scores, axis=1)).all()
     assert np.isfinite(after).all() and (after >= 0).all() and (after <= 1).all()
