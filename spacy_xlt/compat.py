@@ -8,7 +8,11 @@ from typing import Optional
 EXTRAS = {
     "hassil": "assist",
     "home_assistant_intents": "assist",
+    "mlflow": "mlflow",
+    "optuna": "search",
     "pyarrow": "parquet",
+    "tensorboardX": "tensorboard",
+    "wandb": "wandb",
 }
 
 
