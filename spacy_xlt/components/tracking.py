@@ -19,6 +19,7 @@ from spacy.util import registry, walk_dict
 
 from ..compat import require
 from ..corpora.reader import hash_corpus
+from ..evaluation.results import CorpusRecord
 from ..evaluation.task import find_task, find_textcats, make_signature
 
 READER = "spacy_xlt.Corpus.v1"
@@ -235,7 +236,7 @@ def make_record(nlp: Language) -> Dict[str, Any]:
         encoder with hashes and variant, seed, and hashes of the corpora.
     """
     config = nlp.config.interpolate()
-    corpora: Any = [{"path": path, "sha256": hash_corpus(Path(path))} for path in _paths(config)]
+    corpora = hash_corpora(config)
     signatures = {
         name: make_signature(nlp, find_task(nlp, name), corpora) for name in find_textcats(nlp)
     }
@@ -273,13 +274,23 @@ def _parts(values: Mapping[str, Any], size: int) -> Iterator[Dict[str, Any]]:
         yield dict(items[i : i + size])
 
 
-def _paths(config: Mapping[str, Any]) -> List[str]:
-    """Paths of the corpora that are trained on and evaluated on, where our reader reads them."""
+def hash_corpora(config: Mapping[str, Any]) -> List[CorpusRecord]:
+    """Paths and hashes of what a config trains on and evaluates on, where our reader reads it.
+
+    config (Mapping[str, Any]): The config, interpolated.
+    """
     training = config["training"]
+    names = (training["train_corpus"], training["dev_corpus"])
+    paths = [path for name in names for path in corpus_paths(config, name)]
+    return [{"path": path, "sha256": hash_corpus(Path(path))} for path in paths]
+
+
+def corpus_paths(config: Mapping[str, Any], dotted_name: str) -> List[str]:
+    """Paths of a corpus of a config; none where another reader than ours reads it."""
+    block = config["corpora"].get(dotted_name.partition(".")[2], {})
+    if block.get("@readers") != READER:
+        return []
     paths: List[str] = []
-    for dotted_name in (training["train_corpus"], training["dev_corpus"]):
-        block = config["corpora"].get(dotted_name.partition(".")[2], {})
-        if block.get("@readers") == READER:
-            for path in (block.get("source_path"), block.get("path")):
-                paths += path if isinstance(path, list) else [str(path)] if path else []
+    for path in (block.get("source_path"), block.get("path")):
+        paths += path if isinstance(path, list) else [str(path)] if path else []
     return paths
