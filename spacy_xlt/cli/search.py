@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, List, Mapping, 
 import typer
 
 from ..files import LOCK_FILE, try_lock, write_text
+from ..transfer.search import PRUNERS, SCORES
 from ._app import CODE_PATH, GPU_ID, Arg, Opt, command, msg, xlt_cli
 
 if TYPE_CHECKING:
@@ -26,8 +27,6 @@ DEFAULT_TRIALS = 20
 MAX_SHOWN = 10
 # How `--try` writes a range, and that it is drawn by magnitude.
 RANGE, BY_MAGNITUDE = "..", ":log"
-SCORES = ("accuracy", "macro_f", "macro_auc")
-PRUNERS = ("median", "hyperband", "none")
 
 
 @command(
@@ -312,8 +311,8 @@ def check_no_test_set(config: "Config") -> None:
     """RAISES (ValueError): If the documents that choose are a test split, going by its name."""
     from ..components.tracking import corpus_paths
 
-    for path in corpus_paths(config, config["training"]["dev_corpus"]):
-        if "test" in (Path(path).stem, *Path(path).parts):
+    for path in map(Path, corpus_paths(config, config["training"]["dev_corpus"])):
+        if path.stem == "test" or (path.is_file() and path.parent.name == "test"):
             raise ValueError(
                 f"'{path}' is a test set. What settings are chosen by says nothing about how well "
                 f"they do. Set paths.dev to development documents."
@@ -330,8 +329,8 @@ def get_setting(config: Mapping[str, Any], dotted_name: str) -> Any:
 
 def _trial_overrides(config: "Config", objective: "Objective") -> Dict[str, Any]:
     """Settings of every trial: no time is spent on languages that do not choose."""
+    from ..corpora.reader import READER
     from ..evaluation.scorer import UNKNOWN_NAME
-    from .train import READER
 
     name = config["training"]["dev_corpus"]
     block = get_setting(config, name) or {}
@@ -464,14 +463,15 @@ def show_results(search: "Search", plan: "TrainingPlan") -> None:
         msg.text(f"What mattered: {told}.")
     error = standard_error(best.value, plan.dev, search.objective.langs)
     msg.text(
-        f"The standard error of a figure is about {100 * error:.1f} points, and the best of "
-        f"several is in part the luckiest. Look at differences below {200 * error:.1f} points as "
-        f"none."
+        f"Each figure has a standard error of up to {100 * error:.1f} points. Trials share their "
+        f"documents, so chance matters less in what is between them, but the best of several is "
+        f"in part the luckiest: train it and the config's own settings with other seeds "
+        f"(--system.seed) before you believe in a small gain."
     )
 
 
 def standard_error(value: float, facts: "CorpusFacts", langs: Sequence[str]) -> float:
-    """Of a mean over languages, if all have the same sentences, as parallel corpora do."""
+    """Of a mean over languages that all have the same sentences, the most that it can be."""
     n = min((facts.langs.get(lang, 0) for lang in langs), default=0) or facts.n_docs
     return math.sqrt(max(0.0, value * (1 - value)) / max(1, n))
 

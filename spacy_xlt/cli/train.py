@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from ..components.starting import Started
     from ._resume import ResumableRun
 
-READER = "spacy_xlt.Corpus.v1"
 ENCODER = "spacy_xlt.Encoder.v1"
 SHARED = "spacy_xlt.SharedTransformer.v1"
 # Its encoder may also be a name, which its own package looks up.
@@ -502,6 +501,8 @@ def warnings_as_messages() -> Iterator[None]:
 
 def _read_training_corpus(config: "Config") -> Tuple[CorpusFacts, CorpusFacts]:
     """The training corpus, and apart from it what `source_path` adds."""
+    from ..corpora.reader import READER
+
     training = config["training"]
     dotted_name = training.get("train_corpus", "corpora.train")
     if training.get("max_epochs") == -1:

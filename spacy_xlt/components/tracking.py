@@ -18,11 +18,10 @@ from spacy.language import Language
 from spacy.util import registry, walk_dict
 
 from ..compat import require
-from ..corpora.reader import hash_corpus
+from ..corpora.reader import READER, hash_corpus
 from ..evaluation.results import CorpusRecord
 from ..evaluation.task import find_task, find_textcats, make_signature
 
-READER = "spacy_xlt.Corpus.v1"
 # What MLflow takes at once.
 MAX_METRICS, MAX_PARAMS = 1000, 100
 

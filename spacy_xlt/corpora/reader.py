@@ -25,6 +25,8 @@ from .layout import (
 )
 from .sampling import Candidate, draw_shots
 
+# Its name in configs.
+READER = "spacy_xlt.Corpus.v1"
 # Files of up to this size in all are kept in memory between epochs.
 MAX_KEPT_BYTES = 64 * 1024 * 1024
 Bins = List[Tuple[Path, DocBin]]

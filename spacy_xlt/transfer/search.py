@@ -12,7 +12,7 @@ import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
-from typing import Any, Callable, Dict, List, Literal, Mapping, Optional, Sequence
+from typing import Any, Callable, Dict, List, Literal, Mapping, Optional, Sequence, get_args
 
 from thinc.api import Config
 from typing_extensions import TypedDict
@@ -27,6 +27,7 @@ MIN_FOR_IMPORTANCE = 8
 
 Score = Literal["accuracy", "macro_f", "macro_auc"]
 Pruner = Literal["median", "hyperband", "none"]
+SCORES, PRUNERS = get_args(Score), get_args(Pruner)
 Settings = Dict[str, Any]
 
 
