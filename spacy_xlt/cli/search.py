@@ -115,6 +115,7 @@ def search(
     """
     from thinc.compat import has_cupy_gpu
 
+    from ..layers.ranks import launched_ranks
     from ..transfer.search import Budget, Search, train_and_measure
     from ._config import plain_errors, read_config
     from ._resume import describe_changes
@@ -123,6 +124,8 @@ def search(
     for name, value, allowed in (("score", score, SCORES), ("pruner", pruner, PRUNERS)):
         if value not in allowed:
             raise ValueError(f"--{name} is '{value}'; allowed are {', '.join(allowed)}.")
+    if launched_ranks() > 1:
+        raise ValueError("Several processes cannot search together. Start one.")
     if str(config_path) == "-":
         raise ValueError("A search reads the config many times. Name a file.")
     budget = Budget(
@@ -133,10 +136,11 @@ def search(
         stack.enter_context(plain_errors(config_path))
         stack.enter_context(warnings_as_messages())
         config = read_config(config_path, dict(overrides))
-        space = choose_space(config, overrides, tried)
+        interpolated = config.interpolate()
+        space = choose_space(interpolated, overrides, tried)
         check_space(space, lambda x: read_config(config_path, {**overrides, **x}))
-        check_no_test_set(config.interpolate())
-        plan = plan_training(config.interpolate(), gpu_id=gpu_id)
+        check_no_test_set(interpolated)
+        plan = plan_training(interpolated, gpu_id=gpu_id)
         objective = choose_objective(plan, select_langs, score)
         check_languages(plan, allow_source=True)
         output.mkdir(parents=True, exist_ok=True)
@@ -144,11 +148,11 @@ def search(
         search = Search(
             storage or output / STORAGE_FILE,
             space,
-            _identify(config, plan, space, objective, code_path),
+            _identify(interpolated, plan, space, objective, code_path),
             objective,
             pruner=pruner,  # type: ignore[arg-type]
-            seed=config.interpolate()["training"]["seed"] or 0,
-            start={key: get_setting(config.interpolate(), key) for key in space},
+            seed=interpolated["training"]["seed"] or 0,
+            start={key: get_setting(interpolated, key) for key in space},
         )
         if search.before is not None:
             changes = describe_changes(search.before, search.identity)
@@ -159,7 +163,7 @@ def search(
                 )
             msg.info(f"Going on after {len(search.trials)} trials")
         show_search(plan, search, budget.n_trials, minutes)
-        fixed = {**overrides, **_trial_overrides(config, objective)}
+        fixed = {**overrides, **_trial_overrides(interpolated, objective)}
 
         def train(settings: "Settings", report: Callable[[float], None]) -> float:
             trial_config = read_config(config_path, {**fixed, **settings})
@@ -229,25 +233,34 @@ def _read_value(text: str) -> Any:
 
 
 def choose_space(config: "Config", overrides: Mapping[str, Any], tried: "Space") -> "Space":
-    """What is searched: what the user names, or of the usual settings those that the config has
-    and that the user has not set.
+    """What is searched: what the user names, or of the usual settings those of which the config
+    has one of the usual values, which the user has not set.
 
+    config (Config): The config, interpolated.
     RAISES (ValueError): If a setting is both set and to be searched.
     """
-    from ..transfer.search import DEFAULT_SPACE, fill_space
+    from ..transfer.search import DEFAULT_SPACE, fill_space, is_in
     from .train import trained_components
 
     both = sorted(set(tried) & set(overrides))
     if both:
         raise ValueError(f"Both set and to be tried: {', '.join(both)}. Leave out one of the two.")
     if tried:
-        return dict(tried)
+        return {key: _as_type_of(get_setting(config, key), tried[key]) for key in tried}
     ours, _ = trained_components(config)
     return {
         key: values
         for key, values in fill_space(DEFAULT_SPACE, ours).items()
-        if key not in overrides and get_setting(config, key) is not None
+        if key not in overrides and is_in(get_setting(config, key), values)
     }
+
+
+def _as_type_of(setting: Any, values: Any) -> Any:
+    """A range of all numbers from 0 to 1, not of two, where the config's own value is no whole
+    number."""
+    if not isinstance(setting, float) or not isinstance(values, dict):
+        return values
+    return {key: float(x) if type(x) is int else x for key, x in values.items()}
 
 
 def check_space(space: "Space", make_config: Callable[["Settings"], "Config"]) -> None:
@@ -355,10 +368,9 @@ def _identify(
 
     starts = [started.path for started in plan.starts.values()]
     paths = [*plan.encoders.values(), *starts, *([code_path] if code_path else [])]
-    interpolated = config.interpolate()
     return {
-        **identify_run(interpolated, paths),
-        **{f"documents of {x['path']}": x["sha256"] for x in hash_corpora(interpolated)},
+        **identify_run(config, paths),
+        **{f"documents of {x['path']}": x["sha256"] for x in hash_corpora(config)},
         **{f"values of {key}": values for key, values in space.items()},
         "languages that choose": list(objective.langs),
         "score": objective.score,

@@ -221,13 +221,14 @@ class Search:
         self._optuna = require("optuna", "A search for settings")
         self._distributions = build_distributions(space)
         self._optuna.logging.set_verbosity(self._optuna.logging.ERROR)
+        _drop_torn_line(storage)
         self._study = self._open(storage, pruner, seed)
         known = self._study.user_attrs.get("identity")
         self.before: Optional[Dict[str, Any]] = None if known is None else json.loads(known)
         self.identity = json.loads(json.dumps(identity, default=str))
         if self.before is None:
             self._study.set_user_attr("identity", json.dumps(self.identity))
-            first = {k: v for k, v in start.items() if k in space and _is_in(v, space[k])}
+            first = {k: v for k, v in start.items() if k in space and is_in(v, space[k])}
             self._study.enqueue_trial(first)
 
     def _open(self, storage: Path, pruner: Pruner, seed: int) -> Any:
@@ -393,10 +394,21 @@ class Search:
         )
 
 
-def _is_in(value: Any, values: Any) -> bool:
+def is_in(value: Any, values: Any) -> bool:
+    """Whether a line of a space has a value."""
     if isinstance(values, list):
         return value in values
     return isinstance(value, (int, float)) and values["low"] <= value <= values["high"]
+
+
+def _drop_torn_line(storage: Path) -> None:
+    """Remove the last line of a file if a killed process has not written all of it: the next one
+    would be appended to it."""
+    if not storage.is_file():
+        return
+    with storage.open("rb+") as file:
+        content = file.read()
+        file.truncate(content.rfind(b"\n") + 1)
 
 
 def train_and_measure(

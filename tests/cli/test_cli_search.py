@@ -105,7 +105,34 @@ def test_usual_settings_are_tried_where_the_user_sets_none(arguments, out):
     space = read_results(out)["space"]
     assert "components.textcat.model.layer_decay" in space and "training.batcher.size" in space
     assert "components.textcat.model.freeze" not in space
-    assert "initialize.after_init.epochs" not in space
+    assert "initialize.after_init.epochs" not in space  # of the command line
+
+
+def test_usual_settings_are_not_tried_where_the_config_has_unusual_ones(arguments, out):
+    rate = "training.optimizer.learn_rate.initial_rate"
+    path = arguments[3].with_suffix(".cfg")
+    text = (
+        arguments[1]
+        .read_text(encoding="utf8")
+        .replace("initial_rate = 0.00005", "initial_rate = 0.001")
+    )
+    path.write_text(text.replace('freeze = "embeddings"', "freeze = 1"), encoding="utf8")
+    run_command(arguments[0], path, *arguments[2:], "--trials", 1)
+    space = read_results(out)["space"]
+    assert "training.dropout" in space
+    assert rate not in space and "components.textcat.model.freeze" not in space
+
+
+def test_a_range_of_a_setting_that_is_no_whole_number(arguments, out):
+    run_command(*arguments, "--try", "training.dropout=0..1", "--trials", 2)
+    second = read_results(out)["trials"][1]["settings"]["training.dropout"]
+    assert 0 < second < 1
+
+
+def test_one_process_searches(arguments, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    output = run_command(*arguments, *DROPOUT, code=1)
+    assert "Several processes cannot search together." in output
 
 
 @pytest.mark.parametrize(

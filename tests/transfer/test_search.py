@@ -94,6 +94,15 @@ def test_a_trial_of_a_killed_process_is_tried_again(make_search):
     assert search.trials[0].settings == killed.params
 
 
+def test_a_line_that_a_killed_process_has_half_written(make_search, tmp_path):
+    make_search().run(good_at_half, Budget(n_trials=2))
+    path = tmp_path / "journal"
+    path.write_bytes(path.read_bytes()[:-20])
+    search = make_search()
+    search.run(good_at_half, Budget(n_trials=3))
+    assert len(search.trials) == len(make_search().trials) == 3
+
+
 def test_trials_that_fall_behind_end_early(make_search):
     n_evaluations = []
 
