@@ -101,7 +101,7 @@ def search(
     n_trials: Optional[int] = None,
     minutes: Optional[float] = None,
     select_langs: Optional[str] = None,
-    tried: "Space" = {},  # noqa: B006
+    tried: Mapping[str, Any] = {},
     score: str = "accuracy",
     pruner: str = "median",
     storage: Optional[Path] = None,
@@ -232,7 +232,9 @@ def _read_value(text: str) -> Any:
         return text.strip()
 
 
-def choose_space(config: "Config", overrides: Mapping[str, Any], tried: "Space") -> "Space":
+def choose_space(
+    config: "Config", overrides: Mapping[str, Any], tried: Mapping[str, Any]
+) -> "Space":
     """What is searched: what the user names, or of the usual settings those of which the config
     has one of the usual values, which the user has not set.
 

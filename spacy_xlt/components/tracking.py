@@ -22,9 +22,6 @@ from ..corpora.reader import READER, hash_corpus
 from ..evaluation.results import CorpusRecord
 from ..evaluation.task import find_task, find_textcats, make_signature
 
-# What MLflow takes at once.
-MAX_METRICS, MAX_PARAMS = 1000, 100
-
 # What a logger gives to spaCy's loop: a function for every step, and one for the end.
 Callbacks = Tuple[Callable[[Optional[Dict[str, Any]]], None], Callable[[], None]]
 Logger = Callable[[Language, IO[str], IO[str]], Callbacks]
@@ -168,12 +165,10 @@ class _MLflowRun:
     def __init__(self, mlflow: Any, run_name: Optional[str], record: Dict[str, Any]):
         self._mlflow = mlflow
         mlflow.start_run(run_name=run_name, nested=mlflow.active_run() is not None)
-        for part in _parts(_flatten(record), MAX_PARAMS):
-            mlflow.log_params(part)
+        mlflow.log_params(_flatten(record))
 
     def log(self, figures: Mapping[str, float], step: int) -> None:
-        for part in _parts(figures, MAX_METRICS):
-            self._mlflow.log_metrics(part, step=step)
+        self._mlflow.log_metrics(dict(figures), step=step)
 
     def end(self, *, failed: bool) -> None:
         self._mlflow.end_run("FAILED" if failed else "FINISHED")
@@ -194,6 +189,10 @@ def _make_logger(
     start: Callable[[Dict[str, Any]], Run], *, console: bool, progress_bar: bool
 ) -> Logger:
     def set_up(nlp: Language, stdout: IO[str], stderr: IO[str]) -> Callbacks:
+        from ..layers.ranks import rank
+
+        if rank() > 0:
+            return _SILENCE  # of several processes, the first speaks for all
         table = registry.get("loggers", "spacy.ConsoleLogger.v1")(progress_bar=progress_bar)
         log_to_console, end_console = table(nlp, stdout, stderr) if console else _SILENCE
         with _same_random_numbers():
@@ -265,12 +264,6 @@ def _flatten(tree: Mapping[str, Any]) -> Dict[str, Any]:
             name = f"{name.removesuffix(f'-{n_same - 1}')}-{n_same}"
         flat[name] = value
     return flat
-
-
-def _parts(values: Mapping[str, Any], size: int) -> Iterator[Dict[str, Any]]:
-    items = list(values.items())
-    for i in range(0, len(items), size):
-        yield dict(items[i : i + size])
 
 
 def hash_corpora(config: Mapping[str, Any]) -> List[CorpusRecord]:

@@ -200,7 +200,7 @@ class Search:
     objective (Objective): What trials are judged by.
     pruner (Pruner): How trials that fall behind are found.
     seed (int): Seed of the proposals.
-    start (Settings): The config's own values, tried first where they are in the space.
+    start (Mapping[str, Any]): The config's own values, tried first where they are in the space.
     RAISES (ImportError): If Optuna is not installed.
     RAISES (ValueError): If the space makes no sense or the file cannot be read.
     """
@@ -214,7 +214,7 @@ class Search:
         *,
         pruner: Pruner = "median",
         seed: int = 0,
-        start: Settings = {},  # noqa: B006
+        start: Mapping[str, Any] = {},
     ):
         self.space = space
         self.objective = objective
@@ -325,8 +325,6 @@ class Search:
             # Not the fault of the settings: they are tried again when the search goes on.
             self._abandon(proposed.number, proposed.params)
             raise
-        finally:
-            gc.collect()
         return self._read(study.trials[proposed.number])
 
     def _settle_interrupted(self) -> None:
@@ -432,6 +430,7 @@ def train_and_measure(
     from spacy.training.initialize import init_nlp
     from spacy.training.loop import train as train_nlp
 
+    gc.collect()  # a pipeline refers to itself: that of the trial before is still there
     kept: List[tuple] = []
 
     def evaluate_and_report(examples: Any, **settings: Any) -> Dict[str, Any]:

@@ -107,7 +107,7 @@ def test_mlflow_gets_scores_by_language_and_what_the_run_is(run_training, tmp_pa
     assert run.data.params["config/training/max_steps"] == "4"
     assert run.data.params["signature/textcat/encoder/variant"] == "full"
     assert "sha256" in run.data.params["signature/textcat/corpora"]
-    # More languages than MLflow takes figures at once, and a run in a run.
+    # More figures than MLflow takes at once, and a run in a run.
     mlflow.set_tracking_uri(uri)
     with mlflow.start_run():
         record = tracking._MLflowRun(mlflow, "many", {})
@@ -194,6 +194,12 @@ def test_a_tracker_does_not_change_the_training(run_training, fake_runs, tmp_pat
     assert tracked.partition("SCORE")[2] == plain.partition("SCORE")[2] != ""
     assert weights.read_bytes() == before
     assert fake_runs[0].steps == [0, 2, 4] and fake_runs[0].failed is False
+
+
+def test_of_several_processes_one_is_recorded(run_training, fake_runs, tmp_path, monkeypatch):
+    monkeypatch.setattr("spacy_xlt.layers.ranks.rank", lambda: 1)
+    output = run_training("spacy_xlt.TensorBoardLogger.v1", directory=str(tmp_path))
+    assert fake_runs == [] and "CATS_ACC" not in output
 
 
 def test_a_training_that_fails_is_recorded_as_failed(
