@@ -9,7 +9,11 @@ EXTRAS = {
     "captum": "explain",
     "hassil": "assist",
     "home_assistant_intents": "assist",
+    "mlflow": "mlflow",
+    "optuna": "search",
     "pyarrow": "parquet",
+    "tensorboardX": "tensorboard",
+    "wandb": "wandb",
 }
 
 

@@ -122,18 +122,22 @@ def find_state(states: Path, run: Identity, *, resume: Optional[bool]) -> Option
                 "--resume."
             )
         return None
-    before = read_state(found).run
-    changed = [x for x in sorted({*run, *before}) if run.get(x) != before.get(x)]
-    if not changed:
+    changes = describe_changes(read_state(found).run, run)
+    if not changes:
         msg.info("Going on with the interrupted run")
         return found
-    parts = [f"{x} ({_shorten(before.get(x))}, now {_shorten(run.get(x))})" for x in changed]
-    shown = ", ".join(parts[:MAX_LISTED]) + (" and others" if len(parts) > MAX_LISTED else "")
-    message = f"The interrupted run is another one. These are not the same: {shown}."
+    message = f"The interrupted run is another one. These are not the same: {changes}."
     if resume:
         raise ValueError(f"{message} Set them as they were. {START_ANEW}")
     msg.info(f"{message} Training starts anew.")
     return None
+
+
+def describe_changes(before: Identity, now: Identity) -> str:
+    """What differs between two runs, the first few of it; "" if they are the same."""
+    changed = [x for x in sorted({*now, *before}) if now.get(x) != before.get(x)]
+    parts = [f"{x} ({_shorten(before.get(x))}, now {_shorten(now.get(x))})" for x in changed]
+    return ", ".join(parts[:MAX_LISTED]) + (" and others" if len(parts) > MAX_LISTED else "")
 
 
 def read_state(path: Path) -> RunState:

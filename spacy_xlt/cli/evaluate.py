@@ -1,6 +1,5 @@
 """`spacy xlt evaluate`: how well a pipeline does in each language."""
 
-import hashlib
 import json
 import sys
 from contextlib import ExitStack
@@ -123,16 +122,10 @@ def evaluate(
 
 
 def record_corpus(path: Path) -> "CorpusRecord":
-    """Name and hash of a corpus: of a directory, over the names and hashes of its files."""
-    from ..corpora.formats import file_hash
-    from ..corpora.reader import find_files
+    """Name and hash of a corpus."""
+    from ..corpora.reader import hash_corpus
 
-    files = find_files(path)
-    if files == [path]:
-        return {"path": str(path), "sha256": file_hash(path)}
-    lines = (f"{file.relative_to(path).as_posix()} {file_hash(file)}\n" for file in files)
-    digest = hashlib.sha256("".join(lines).encode("utf8")).hexdigest()
-    return {"path": str(path), "sha256": digest}
+    return {"path": str(path), "sha256": hash_corpus(path)}
 
 
 def show_evaluation(evaluation: "Evaluation") -> None:

@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from ..components.starting import Started
     from ._resume import ResumableRun
 
-READER = "spacy_xlt.Corpus.v1"
 ENCODER = "spacy_xlt.Encoder.v1"
 SHARED = "spacy_xlt.SharedTransformer.v1"
 # Its encoder may also be a name, which its own package looks up.
@@ -199,7 +198,7 @@ def train(
     use_gpu = gpu_id if has_cupy_gpu else -1
     with ExitStack() as stack:
         stack.enter_context(plain_errors(config_path))
-        stack.enter_context(_warnings_as_messages())
+        stack.enter_context(warnings_as_messages())
         config = read_config(config_path, dict(overrides))
         if launched_ranks() > 1:
             if resume:
@@ -367,16 +366,16 @@ def check_languages(plan: TrainingPlan, *, allow_source: bool) -> None:
     shared = sorted(known & set(plan.train.langs) - {""})
     if shared and not allow_source:
         raise ValueError(
-            f"The target documents are in a source language: {_name_langs(shared)}. Documents are "
-            f"in {_name_langs(sorted(plan.train.langs))}; trained on before, or added as source "
-            f"documents, were {_name_langs(sorted(known))}. Set paths.train to documents in other "
+            f"The target documents are in a source language: {name_langs(shared)}. Documents are "
+            f"in {name_langs(sorted(plan.train.langs))}; trained on before, or added as source "
+            f"documents, were {name_langs(sorted(known))}. Set paths.train to documents in other "
             f"languages, or add --allow-source if this is meant."
         )
     if plan.chooses and not known:
         new = sorted(set(plan.dev.langs) - set(plan.train.langs))
         if new and plan.train.n_docs:
             warnings.warn(
-                f"Documents in {_name_langs(new)} choose the best checkpoint, and none is trained "
+                f"Documents in {name_langs(new)} choose the best checkpoint, and none is trained "
                 f"on. Results in these languages will not be zero-shot.",
                 stacklevel=2,
             )
@@ -436,7 +435,7 @@ def show_plan(plan: TrainingPlan) -> None:
         record = read_encoder_record(path)
         rows.append((f"Encoder of {name}", f"{record.get('name', 'unnamed')} in {path}"))
     for name, started in plan.starts.items():
-        before = _name_langs(started.train_langs) or "no recorded language"
+        before = name_langs(started.train_langs) or "no recorded language"
         rows.append((f"{name} goes on from", f"{started.path.parent}, trained in {before}"))
     for title, facts in (
         ("Source documents", plan.source),
@@ -485,7 +484,7 @@ class _Output:
 
 
 @contextmanager
-def _warnings_as_messages() -> Iterator[None]:
+def warnings_as_messages() -> Iterator[None]:
     """Show warnings to users as messages; those to programmers as they are."""
 
     def show(message: Any, category: Any, *args: Any, **kwargs: Any) -> None:
@@ -502,6 +501,8 @@ def _warnings_as_messages() -> Iterator[None]:
 
 def _read_training_corpus(config: "Config") -> Tuple[CorpusFacts, CorpusFacts]:
     """The training corpus, and apart from it what `source_path` adds."""
+    from ..corpora.reader import READER
+
     training = config["training"]
     dotted_name = training.get("train_corpus", "corpora.train")
     if training.get("max_epochs") == -1:
@@ -535,7 +536,7 @@ def _existing(path: Path) -> Path:
     return next(p for p in (path.absolute(), *path.absolute().parents) if p.is_dir())
 
 
-def _name_langs(langs: List[str]) -> str:
+def name_langs(langs: List[str]) -> str:
     from ..languages import language_name
 
     names = [language_name(lang) + (f" ({lang})" if lang else "") for lang in langs]

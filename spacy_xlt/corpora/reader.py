@@ -1,5 +1,6 @@
 """The corpus reader of configs: labelled DocBin or JSONL files as Examples."""
 
+import hashlib
 from pathlib import Path
 from typing import Callable, Iterable, Iterator, List, Optional, Sequence, Set, Tuple, Union
 
@@ -9,7 +10,7 @@ from spacy.training import Example
 from spacy.vocab import Vocab
 
 from ..languages import language_name
-from .formats import BadRow, Columns, Fields, file_format, read_fields, to_cats
+from .formats import BadRow, Columns, Fields, file_format, file_hash, read_fields, to_cats
 from .layout import (
     DOCBIN_SUFFIX,
     REJECTS_FILE,
@@ -24,6 +25,8 @@ from .layout import (
 )
 from .sampling import Candidate, draw_shots
 
+# Its name in configs.
+READER = "spacy_xlt.Corpus.v1"
 # Files of up to this size in all are kept in memory between epochs.
 MAX_KEPT_BYTES = 64 * 1024 * 1024
 Bins = List[Tuple[Path, DocBin]]
@@ -206,6 +209,18 @@ def find_files(path: Path) -> List[Path]:
             f"Make one with: python -m spacy xlt data import SOURCE OUT"
         )
     return files
+
+
+def hash_corpus(path: Path) -> str:
+    """SHA-256 of a corpus, in hexadecimal: of a directory, over the names and hashes of its files.
+
+    RAISES (ValueError): If there are none; see `find_files`.
+    """
+    files = find_files(path)
+    if files == [path]:
+        return file_hash(path)
+    lines = (f"{file.relative_to(path).as_posix()} {file_hash(file)}\n" for file in files)
+    return hashlib.sha256("".join(lines).encode("utf8")).hexdigest()
 
 
 def _is_readable(path: Path) -> bool:
