@@ -8,6 +8,7 @@ from typing import Optional
 EXTRAS = {
     "hassil": "assist",
     "home_assistant_intents": "assist",
+    "py3langid": "language",
     "pyarrow": "parquet",
 }
 
