@@ -92,7 +92,7 @@ class Detector:
         self._identifier = copy.copy(_load_identifier())
         tags = {label: _tag_of(label) for label in self._identifier.labels}
         self._known = {macrolanguage(tag) for tag in tags.values() if tag}
-        self._tags = name_labels(tags, langs) if langs else name_varieties(tags)
+        self._tags = name_labels(tags, langs)
         self._shared = {tag for tag, n in Counter(self._tags.values()).items() if n > 1}
         unknown = [lang for lang in langs if not self.knows(lang)]
         if unknown:
@@ -148,20 +148,29 @@ def name_varieties(tags: Dict[str, str]) -> Dict[str, str]:
     return {label: wider[tag] if wider.get(tag) in known else tag for label, tag in tags.items()}
 
 
-def name_labels(tags: Dict[str, str], langs: Sequence[str]) -> Dict[str, str]:
-    """Labels of the model that stand for one of some languages, with the tag to answer.
+def name_labels(tags: Dict[str, str], langs: Sequence[str] = ()) -> Dict[str, str]:
+    """Labels of the model with the tag to answer.
+
+    Varieties that are too much alike to be told apart in a sentence, which are those without a
+    two-letter code (Egyptian Arabic, Wu), are named by their macro-language if the model knows
+    that, unless they are asked for.
 
     tags (Dict[str, str]): Standard tag of each label.
-    langs (Sequence[str]): Standard tags that are asked for.
-    RETURNS (Dict[str, str]): A label has the tag that is asked for, or its own where it stands
-        for several of them (`pt` for `pt-BR` and `pt-PT`).
+    langs (Sequence[str]): Standard tags that are asked for; empty for all.
+    RETURNS (Dict[str, str]): Without labels of languages that were not asked for. A label has
+        the tag that is asked for, or its own where it stands for several (`pt` for `pt-BR` and
+        `pt-PT`).
     """
-    named = {label: tag for label, tag in tags.items() if tag in langs}
-    left = [lang for lang in langs if lang not in named.values()]
+    known = set(tags.values())
+    named = {}
     for label, tag in tags.items():
-        kin = [lang for lang in left if tag and macrolanguage(lang) == macrolanguage(tag)]
-        if kin and label not in named:
-            named[label] = kin[0] if len(kin) == 1 else tag
+        macro = macrolanguage(tag) if tag else UNKNOWN
+        own = macro if len(tag) > 2 and macro in known and tag not in langs else tag
+        kin = [lang for lang in langs if lang not in known and macrolanguage(lang) == macro]
+        if not langs or own in langs:
+            named[label] = own
+        elif kin:
+            named[label] = kin[0] if len(kin) == 1 else own
     return named
 
 

@@ -14,7 +14,6 @@ from spacy_xlt.detection import (
     load_detector,
     macrolanguage,
     name_labels,
-    name_varieties,
     sample,
     split_parts,
 )
@@ -115,10 +114,11 @@ def test_tags_that_are_finer_than_the_models():
 
 def test_varieties_take_the_name_of_their_macro_language():
     tags = {tag: tag for tag in ("zh", "yue", "ar", "arz", "id", "ms", "gom", "hr")}
-    named = name_varieties(tags)
+    named = name_labels(tags)
     assert {tag for tag in tags if named[tag] != tag} == {"yue", "arz"}
     assert (named["yue"], named["arz"]) == ("zh", "ar")
     assert name_labels(tags, ["yue", "zh"]) == {"zh": "zh", "yue": "yue"}
+    assert name_labels(tags, ["zh", "id"]) == {"zh": "zh", "yue": "zh", "id": "id"}
 
 
 def test_macro_languages():
