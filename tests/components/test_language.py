@@ -161,3 +161,14 @@ def test_temperatures_follow_the_detected_language(trained):
     after = {text: trained(text).cats for text in (ENGLISH, GERMAN)}
     assert after[ENGLISH] == before[ENGLISH]
     assert max(after[GERMAN].values()) < max(before[GERMAN].values())
+
+
+def test_it_stands_in_a_pipeline_that_is_trained(make_nlp):
+    from tiny import make_examples
+
+    nlp = make_nlp()
+    nlp.add_pipe("xlt_language", first=True)
+    examples = make_examples(nlp)
+    nlp.initialize(lambda: examples)
+    assert nlp.update(examples)["textcat"] > 0.0
+    assert "cats_acc" in nlp.evaluate(examples)
