@@ -1,8 +1,8 @@
 """Which language a text is in, how sure that is, and an honest "unknown".
 
-The model is py3langid's (139 languages, shipped inside its wheel), which an extra installs. Its
-probabilities are right about as often as they say, also for languages it does not know: those
-get low ones. It was chosen by `tests/benchmarks/language.py`.
+The model is py3langid's (139 languages, shipped inside its wheel), which an extra installs. Where
+it is wrong its probabilities are mostly low, also in languages that it does not know. It was
+chosen by `tests/benchmarks/language.py`.
 """
 
 import copy
@@ -11,7 +11,8 @@ import re
 import unicodedata
 import warnings
 from collections import Counter
-from typing import Any, Dict, List, NamedTuple, Sequence, Tuple
+from importlib.metadata import version
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 import langcodes
 from langcodes.data_dicts import MACROLANGUAGES
@@ -20,7 +21,7 @@ from .compat import require
 from .languages import UNKNOWN, standardize_language
 
 # What a pipeline with a detector requires; the same stands in setup.cfg.
-REQUIREMENT = "py3langid>=0.4"
+REQUIREMENT = "py3langid>=0.4,<0.5"
 # Below it the answer is more likely wrong than right.
 MIN_CONFIDENCE = 0.5
 # A longer text is judged by so many characters from its start, middle and end together.
@@ -54,6 +55,22 @@ class Detected(NamedTuple):
 NOTHING = Detected(UNKNOWN, 0.0)
 
 
+def read_langs(langs: Optional[Sequence[str]]) -> Tuple[str, ...]:
+    """Standard tags of the languages that texts may be in; none if all are possible.
+
+    RAISES (ValueError): If one is no language tag, or if they leave no choice.
+    """
+    if langs is None:
+        return ()
+    tags = tuple(sorted(set(map(standardize_language, langs))))
+    if UNKNOWN in tags or len(tags) < 2:
+        raise ValueError(
+            f"langs are {list(langs)}; name two languages or more that texts may be in, or null "
+            f"for all that the detector knows."
+        )
+    return tags
+
+
 @functools.lru_cache(maxsize=16)
 def load_detector(
     langs: Tuple[str, ...] = (), min_confidence: float = MIN_CONFIDENCE
@@ -72,22 +89,16 @@ def macrolanguage(tag: str) -> str:
 class Detector:
     """Detects the language of texts.
 
-    langs (Sequence[str]): Standard tags of the languages that texts may be in; empty for all
-        that the model knows. Where the model only knows the macro-language of one (`qu` for
+    langs (Sequence[str]): Languages that texts may be in, from `read_langs`; empty for all that
+        the model knows. Where the model only knows the macro-language of one (`qu` for
         `quy`), or the language without its script or territory, that stands for it. If the model
         does not know one at all, all languages stay in the running, so that texts in it come out
         as unknown, not as the likeliest of the others.
     min_confidence (float): Probability below which the language is unknown, in [0, 1].
-    RAISES (ValueError): If langs has only one language.
     RAISES (ImportError): If the library is not installed.
     """
 
     def __init__(self, langs: Sequence[str] = (), min_confidence: float = MIN_CONFIDENCE):
-        if len(set(langs)) == 1:
-            raise ValueError(
-                f"langs names only '{langs[0]}'. Every text would be in it; name two languages "
-                f"or more that texts may be in, or none to choose among all."
-            )
         self.min_confidence = min_confidence
         self._identifier = copy.copy(_load_identifier())
         tags = {label: _tag_of(label) for label in self._identifier.labels}
@@ -135,17 +146,6 @@ class Detector:
             letters[self.detect(part).tag] += count_letters(part)
         total = letters.total()
         return {tag: n / total for tag, n in letters.most_common() if n}
-
-
-def name_varieties(tags: Dict[str, str]) -> Dict[str, str]:
-    """Labels of the model with the tag to answer if no languages are asked for.
-
-    Varieties that are too much alike to be told apart in a sentence, which are those without a
-    two-letter code (Egyptian Arabic, Wu), are named by their macro-language if the model knows it.
-    """
-    known = set(tags.values())
-    wider = {tag: macrolanguage(tag) for tag in known if len(tag) > 2}
-    return {label: wider[tag] if wider.get(tag) in known else tag for label, tag in tags.items()}
 
 
 def name_labels(tags: Dict[str, str], langs: Sequence[str] = ()) -> Dict[str, str]:
@@ -219,4 +219,11 @@ def _tag_of(label: str) -> str:
 @functools.lru_cache(maxsize=1)
 def _load_identifier() -> Any:
     langid = require("py3langid.langid", "Detecting the language of texts")
-    return langid.LanguageIdentifier.from_model_file(langid.MODEL_FILE, norm_probs=True)
+    identifier = langid.LanguageIdentifier
+    if not hasattr(identifier, "from_model_file"):
+        raise ImportError(
+            f"Detecting the language of texts needs {REQUIREMENT}, but py3langid "
+            f"{version('py3langid')} is installed. Install it with: pip install "
+            f"'spacy-xlt[language]'"
+        )
+    return identifier.from_model_file(langid.MODEL_FILE, norm_probs=True)

@@ -1,9 +1,14 @@
+import subprocess
 import sys
 import time
+from importlib.metadata import requires
+from types import SimpleNamespace
 
+import langcodes
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from packaging.requirements import Requirement
 
 from spacy_xlt import compat, detection
 from spacy_xlt.detection import (
@@ -14,6 +19,7 @@ from spacy_xlt.detection import (
     load_detector,
     macrolanguage,
     name_labels,
+    read_langs,
     sample,
     split_parts,
 )
@@ -67,8 +73,6 @@ def test_scripts_that_the_model_never_saw():
 
 def test_every_script_of_the_models_languages_can_be_read():
     """Their own names of languages are written in their scripts."""
-    import langcodes
-
     names = [
         langcodes.Language.get(lang).autonym() for lang in load_detector()._tags.values() if lang
     ]
@@ -127,9 +131,14 @@ def test_macro_languages():
     assert macrolanguage("de-CH") == "de"
 
 
-def test_one_language_is_no_choice():
-    with pytest.raises(ValueError, match=r"langs names only 'de'\. Every text would be in it"):
-        load_detector(("de",))
+def test_languages_asked_for():
+    assert read_langs(None) == ()
+    assert read_langs(["swh", "de", "sw"]) == ("de", "sw")
+    with pytest.raises(ValueError, match="'english' is not a language tag"):
+        read_langs(["english", "de"])
+    for langs in ([], ["de"], ["de", "deu"], ["de", ""]):
+        with pytest.raises(ValueError, match=r"langs are \[.*\]; name two languages or more"):
+            read_langs(langs)
 
 
 def test_confidence_decides():
@@ -196,14 +205,22 @@ def test_without_the_library(monkeypatch):
         detection.Detector()
 
 
-def test_the_requirement_is_that_of_the_extra():
-    from importlib.metadata import requires
+def test_an_older_library(monkeypatch):
+    old = SimpleNamespace(LanguageIdentifier=object)
+    monkeypatch.setattr(detection, "require", lambda *args: old)
+    detection._load_identifier.cache_clear()
+    with pytest.raises(
+        ImportError, match=r"needs py3langid>=0\.4,<0\.5, but py3langid .* is installed"
+    ):
+        detection.Detector()
 
-    assert f'{REQUIREMENT}; extra == "language"' in requires("spacy-xlt")
+
+def test_the_requirement_is_that_of_the_extra():
+    found = [Requirement(line) for line in requires("spacy-xlt")]
+    specifiers = {req.specifier for req in found if req.name == "py3langid"}
+    assert specifiers == {Requirement(REQUIREMENT).specifier}
 
 
 def test_importing_it_loads_no_detector():
-    import subprocess
-
     code = "import sys, spacy_xlt.detection; assert 'py3langid' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -6,8 +6,8 @@ from spacy.language import Language
 from spacy.pipeline import Pipe
 from spacy.tokens import Doc
 
-from ..detection import MIN_CONFIDENCE, NOTHING, REQUIREMENT, load_detector
-from ..languages import UNKNOWN, known_language, standardize_language
+from ..detection import MIN_CONFIDENCE, NOTHING, REQUIREMENT, load_detector, read_langs
+from ..languages import known_language
 
 
 @Language.factory(
@@ -64,12 +64,7 @@ class XltLanguage(Pipe):
         if not 0.0 <= min_confidence <= 1.0:
             raise ValueError(f"min_confidence is {min_confidence}; allowed is 0 to 1.")
         self.name = name
-        self.langs = tuple(sorted(map(standardize_language, langs or ())))
-        if UNKNOWN in self.langs or langs is not None and len(set(self.langs)) < 2:
-            raise ValueError(
-                f"langs of '{name}' are {langs}; name two languages or more that texts may be "
-                f"in, or null for all that the detector knows."
-            )
+        self.langs = read_langs(langs)
         self.min_confidence = min_confidence
         self.overwrite = overwrite
         self.shares = shares

