@@ -11,6 +11,7 @@ EXTRAS = {
     "home_assistant_intents": "assist",
     "mlflow": "mlflow",
     "optuna": "search",
+    "py3langid": "language",
     "pyarrow": "parquet",
     "tensorboardX": "tensorboard",
     "wandb": "wandb",

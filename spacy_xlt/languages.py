@@ -1,11 +1,22 @@
 """Languages of documents: BCP 47 tags and the Doc extensions that carry them."""
 
 import functools
+from typing import Any, Dict
 
 import langcodes
 from spacy.tokens import Doc
 
 UNKNOWN = ""
+# Doc extensions and their defaults: the language; how sure it is where it was detected, in
+# [0, 1]; share of the letters in each language, where that was asked for; weight in training; and
+# by the name of a component that may abstain its "label", None without an answer, and its "set".
+EXTENSIONS: Dict[str, Any] = {
+    "xlt_lang": UNKNOWN,
+    "xlt_lang_confidence": 0.0,
+    "xlt_langs": {},
+    "xlt_weight": 1.0,
+    "xlt_decisions": {},
+}
 
 
 @functools.lru_cache(maxsize=1024)
@@ -65,18 +76,13 @@ def set_doc_language(doc: Doc, tag: str) -> None:
 
 
 def register_doc_extensions() -> None:
-    """Declare `doc._.xlt_lang` (str), `doc._.xlt_weight` (float) and `doc._.xlt_decisions` (by the
-    name of a component that may abstain: its "label", None without an answer, and its "set");
-    safe to call again.
+    """Declare the Doc extensions of this package; safe to call again.
 
     They must exist before a DocBin that carries them is read.
     """
-    if not Doc.has_extension("xlt_lang"):
-        Doc.set_extension("xlt_lang", default=UNKNOWN)
-    if not Doc.has_extension("xlt_weight"):
-        Doc.set_extension("xlt_weight", default=1.0)
-    if not Doc.has_extension("xlt_decisions"):
-        Doc.set_extension("xlt_decisions", default={})
+    for name, default in EXTENSIONS.items():
+        if not Doc.has_extension(name):
+            Doc.set_extension(name, default=default)
 
 
 register_doc_extensions()

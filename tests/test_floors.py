@@ -37,12 +37,13 @@ GROUND_MODULES = {
     "types",
     "compat",
     "languages",
+    "detection",
     "pieces",
     "files",
     "encoder_files",
     "optimizers",
 }
-WITHOUT_TORCH = ("corpora", "alignment", "evaluation", "languages", "pieces")
+WITHOUT_TORCH = ("corpora", "alignment", "evaluation", "languages", "detection", "pieces")
 # The only places that speak the transformers library's names.
 WITH_TRANSFORMERS = ("layers/encoder.py", "encoders/", "translation/")
 

@@ -273,9 +273,17 @@ def data_check_cli(
 ) -> None:
     """Show what a corpus holds per split and language, and what about it should worry you."""
     from ..corpora.checks import check_corpus
+    from ..detection import load_detector
 
-    report = check_corpus(corpus, encoder, progress=progress)
+    try:
+        detector = load_detector()
+    except ImportError as e:
+        detector = None
+        reason = str(e)
+    report = check_corpus(corpus, encoder, detector=detector, progress=progress)
     print_report(report)
+    if detector is None:
+        msg.info("Whether the texts are in the languages recorded was not checked", reason)
     if json_path is not None:
         write_text(json_path, json.dumps(report.to_dict(), indent=2, ensure_ascii=False) + "\n")
         msg.info(f"Everything that was found: {json_path}")

@@ -6,6 +6,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any, Dict, Hashable, Iterable, List, Optional, Sequence, Set, Tuple
 
+from ..detection import Detector, macrolanguage
 from ..languages import language_name
 from ..pieces import PieceTokenizer
 from .importing import Progress
@@ -19,6 +20,10 @@ MIN_TEST_DOCUMENTS = 30
 MAX_IMBALANCE = 10.0
 # Share of repeated documents in a training set that changes what is learnt.
 MAX_DUPLICATE_SHARE = 0.05
+# Probability from which a text counts as one in another language than its own, and share of such
+# texts that is no longer names, quotations and mistakes of the detector.
+SURE_OF_LANGUAGE = 0.9
+MAX_OTHER_LANGUAGE_SHARE = 0.05
 # Texts are encoded in groups of this size.
 N_ENCODED = 1024
 # Longest list in a sentence of a report.
@@ -38,6 +43,8 @@ class PartReport:
     max_pieces (Optional[int]): Greatest length in word pieces.
     unknown_share (Optional[float]): Share of word pieces that the encoder cannot spell, in [0, 1].
     duplicates (int): Documents whose text stood before in the same split and language.
+    other_languages (Optional[Dict[str, int]]): Documents that are surely in another language, by
+        that; None if the languages were not checked.
     """
 
     split: str
@@ -51,6 +58,7 @@ class PartReport:
     max_pieces: Optional[int]
     unknown_share: Optional[float]
     duplicates: int
+    other_languages: Optional[Dict[str, int]] = None
 
 
 @dataclass(frozen=True)
@@ -102,13 +110,19 @@ class CorpusReport:
 
 
 def check_corpus(
-    path: Path, encoder: Optional[Path] = None, *, progress: Progress = iter
+    path: Path,
+    encoder: Optional[Path] = None,
+    *,
+    detector: Optional[Detector] = None,
+    progress: Progress = iter,
 ) -> CorpusReport:
     """Look through a corpus.
 
     path (Path): The corpus.
     encoder (Optional[Path]): Encoder directory whose tokenizer counts word pieces; None leaves
         them out.
+    detector (Optional[Detector]): Compares the languages of texts with those recorded; None
+        leaves that out.
     progress (Progress): Wraps the list of splits and languages.
     RETURNS (CorpusReport): Numbers and worries.
     RAISES (ValueError): If the path is no corpus, or the encoder has no readable tokenizer.
@@ -119,7 +133,7 @@ def check_corpus(
     for row in corpus.rows:
         rows_of.setdefault((row.split, row.lang), []).append(row)
     order = sorted(rows_of, key=lambda key: (split_rank(key[0]), key[1]))
-    parts = [_report_part(key, rows_of[key], tokenizer) for key in progress(order)]
+    parts = [_report_part(key, rows_of[key], tokenizer, detector) for key in progress(order)]
     labels = corpus.labels
     missing: Dict[str, Dict[str, List[str]]] = {}
     for part in parts:
@@ -164,6 +178,7 @@ def find_worries(report: CorpusReport) -> List[str]:
         _worry_leaks,
         _worry_untrained_labels,
         _worry_unknown_pieces,
+        _worry_other_languages,
         _worry_contradictions,
         _worry_unlabelled,
         _worry_labels_not_measured,
@@ -177,7 +192,10 @@ def find_worries(report: CorpusReport) -> List[str]:
 
 
 def _report_part(
-    key: Tuple[str, str], rows: Sequence[Row], tokenizer: Optional[PieceTokenizer]
+    key: Tuple[str, str],
+    rows: Sequence[Row],
+    tokenizer: Optional[PieceTokenizer],
+    detector: Optional[Detector],
 ) -> PartReport:
     lengths = [len(row.text) for row in rows]
     pieces, unknown = _count_pieces([row.text for row in rows], tokenizer)
@@ -193,6 +211,21 @@ def _report_part(
         max_pieces=max(pieces) if pieces else None,
         unknown_share=unknown,
         duplicates=len(rows) - len({_text_key(row) for row in rows}),
+        other_languages=None if detector is None else _other_languages(rows, key[1], detector),
+    )
+
+
+def _other_languages(rows: Sequence[Row], lang: str, detector: Detector) -> Dict[str, int]:
+    """Texts that are surely in another language than the one recorded, by their language."""
+    if not lang:
+        return {}
+    found = [detector.detect(row.text) for row in rows]
+    return dict(
+        Counter(
+            tag
+            for tag, confidence in found
+            if tag and confidence >= SURE_OF_LANGUAGE and macrolanguage(tag) != macrolanguage(lang)
+        ).most_common()
     )
 
 
@@ -282,6 +315,19 @@ def _worry_unknown_pieces(report: CorpusReport) -> Iterable[str]:
             f"{_percent(share)} of the word pieces in {language_name(lang)} are unknown to the "
             f"encoder: it cannot read this language. Use another encoder, or leave it out."
         )
+
+
+def _worry_other_languages(report: CorpusReport) -> Iterable[str]:
+    for part in report.parts:
+        others = part.other_languages or {}
+        n = sum(others.values())
+        if n / part.documents > MAX_OTHER_LANGUAGE_SHARE:
+            named = _listed([f"{language_name(lang)} {count:,}" for lang, count in others.items()])
+            yield (
+                f"{n:,} of {part.documents:,} documents in {part.split} that are recorded as "
+                f"{language_name(part.lang)} ({_percent(n / part.documents)}) seem to be in "
+                f"another language: {named}. Was something not translated, or is the tag wrong?"
+            )
 
 
 def _worry_contradictions(report: CorpusReport) -> Iterable[str]:

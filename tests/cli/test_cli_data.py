@@ -8,6 +8,7 @@ from spacy.tokens import DocBin
 from tokenizers import Tokenizer, models, pre_tokenizers
 from typer.testing import CliRunner
 
+from spacy_xlt import detection
 from spacy_xlt.cli import xlt_cli
 from spacy_xlt.corpora.layout import Corpus, Row, read_corpus, read_record, write_corpus
 
@@ -247,6 +248,31 @@ def test_check_of_a_sound_corpus(tmp_path):
     ]
     write_corpus(tmp_path / "c", Corpus(rows))
     assert "Nothing here should worry you." in run("check", tmp_path / "c")
+
+
+def untranslated(path):
+    english = "The government raised the taxes on fuel in year {}, and nobody was happy about it."
+    rows = [Row(english.format(1900 + i), {"x": 1.0}, "sw") for i in range(20)]
+    write_corpus(path, Corpus(rows))
+    return path
+
+
+def test_check_of_texts_that_were_not_translated(tmp_path):
+    out = flat(run("check", untranslated(tmp_path / "c")))
+    assert "20 of 20 documents in train that are recorded as Swahili (100.0 %) seem to be" in out
+    assert "was not checked" not in out
+
+
+def test_check_without_a_detector_says_what_was_not_checked(tmp_path, monkeypatch):
+    def missing(*args):
+        raise ImportError("Install it with: pip install 'spacy-xlt[language]'")
+
+    monkeypatch.setattr(detection, "load_detector", missing)
+    out = flat(run("check", untranslated(tmp_path / "c"), "--json", tmp_path / "r.json"))
+    assert "Whether the texts are in the languages recorded was not checked" in out
+    assert "spacy-xlt[language]" in out and "seem to be" not in out
+    part = json.loads((tmp_path / "r.json").read_text())["parts"][0]
+    assert part["other_languages"] is None
 
 
 def test_check_of_long_names_stays_narrow(tmp_path):

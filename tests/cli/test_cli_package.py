@@ -15,6 +15,7 @@ from spacy_xlt import files
 from spacy_xlt.cli import package as module
 from spacy_xlt.cli import xlt_cli
 from spacy_xlt.cli.package import TEXTS, build_wheel, predict_apart, read_meta, unpack_wheel
+from spacy_xlt.detection import REQUIREMENT
 
 
 def run(*arguments):
@@ -101,6 +102,13 @@ def test_a_package_is_made_again_and_replaced_as_a_whole(trained_dir, wheel, mad
     assert [path.name for path in made[0].iterdir()] == ["xx_tiny_topics-1.2"]
     # Without figures spaCy's own README is made.
     assert "| Feature | Description |" in (wheel.parents[1] / "README.md").read_text()
+
+
+def test_a_pipeline_that_detects_languages_requires_the_detector(trained, tmp_path):
+    trained.add_pipe("xlt_language", first=True)
+    trained.to_disk(tmp_path / "pipeline")
+    requirements = read_meta(tmp_path / "pipeline")["requirements"]
+    assert requirements[0].startswith("spacy-xlt") and REQUIREMENT in requirements
 
 
 def test_name_and_version_of_the_pipeline_are_taken_without_others(trained_dir, tmp_path):

@@ -335,3 +335,20 @@ def test_order_is_kept_over_many_batches(nlp, tmp_path):
     rows = read_jsonl(tmp_path / "out.jsonl")
     assert [row["text"] for row in rows] == texts
     assert [row["label"] for row in rows] == [text[0] for text in texts]
+
+
+def test_languages_that_rows_lack_are_detected_by_the_pipeline(trained, tmp_path):
+    """Then temperatures by language hold for them as well."""
+    german = "Die Regierung hat die Steuern auf Benzin erhöht, und niemand war froh darüber."
+    trained.get_pipe("textcat").set_temperatures({"de": 5.0})
+    rows = [{"text": german, "lang": "de"}, {"text": german}, {"text": german, "lang": "sw"}]
+    path = write(tmp_path / "in.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+
+    def scores():
+        predict(trained, path, tmp_path / "out.jsonl")
+        return [row["cats"] for row in read_jsonl(tmp_path / "out.jsonl")]
+
+    german, unknown, swahili = scores()
+    assert unknown == swahili != german
+    trained.add_pipe("xlt_language", before="textcat")
+    assert scores() == [german, german, swahili]

@@ -4,6 +4,7 @@ import pytest
 
 from spacy_xlt.corpora.checks import CorpusReport, Leak, check_corpus, find_leaks
 from spacy_xlt.corpora.layout import Corpus, Row, write_corpus
+from spacy_xlt.detection import Detected
 
 LABELS = ["a", "b"]
 
@@ -52,6 +53,49 @@ def test_unreadable_language(tmp_path, letter_encoder):
     worries = check(tmp_path, rows, letter_encoder).worries
     assert any(w.startswith("14.3 % of the word pieces in Santali are unknown to") for w in worries)
     assert not any("in German are unknown" in w for w in worries)
+
+
+class Fake:
+    """A detector to which the first word of a text tells the language and the confidence."""
+
+    def detect(self, text):
+        tag, _, confidence = text.split()[0].partition(":")
+        return Detected(tag.strip("?"), float(confidence or 1.0))
+
+
+def detect_all(tmp_path, texts, lang):
+    rows = [row(f"{text} {i}", LABELS[i % 2], lang) for i, text in enumerate(texts)]
+    write_corpus(tmp_path / "c", Corpus(rows))
+    return check_corpus(tmp_path / "c", detector=Fake())
+
+
+def test_texts_in_another_language(tmp_path):
+    report = detect_all(tmp_path, ["sw"] * 30 + ["en"] * 6 + ["de"] * 4, "sw")
+    assert report.parts[0].other_languages == {"en": 6, "de": 4}
+    assert report.worries[0] == (
+        "10 of 40 documents in train that are recorded as Swahili (25.0 %) seem to be in another "
+        "language: English 6, German 4. Was something not translated, or is the tag wrong?"
+    )
+
+
+@pytest.mark.parametrize(
+    ("texts", "lang"),
+    [
+        (["sw"] * 38 + ["en"] * 2, "sw"),  # as many as there are mistakes
+        (["en:0.89"] * 40, "sw"),  # not sure
+        (["?"] * 40, "sw"),  # the detector does not know
+        (["qu"] * 40, "quy"),  # one macro-language
+        (["zh"] * 40, "zh-Hant"),
+        (["en"] * 40, ""),  # nothing recorded that could be wrong
+    ],
+)
+def test_texts_that_may_be_in_their_language(tmp_path, texts, lang):
+    worries = detect_all(tmp_path, texts, lang).worries
+    assert not any("another language" in worry for worry in worries)
+
+
+def test_languages_are_not_checked_without_a_detector(tmp_path):
+    assert {part.other_languages for part in check(tmp_path, sound()).parts} == {None}
 
 
 def test_texts_that_stand_in_two_splits(tmp_path):
