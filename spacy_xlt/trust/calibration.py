@@ -80,8 +80,8 @@ class Calibrator:
             )
             abstaining[lang] = replace(
                 outcomes,
-                predicted=decisions.given,
                 abstained=~decisions.answered,
+                given=decisions.given,
                 sets=decisions.sets,
             )
         return abstaining

@@ -228,12 +228,12 @@ def _precision(
     kept = calibrator.abstain(calibrated, fitted, "precision")
     found = {lang: measure_selective(o) for lang, o in kept.items()}
     together = join_outcomes(list(kept.values()))
-    by_label = together.gold & together.predicted
+    by_label = together.gold & together.given
     return {
         "all_answers": measure_selective(together)["precision"],
         "answered": float(np.mean([row["share_answered"] for row in found.values()])),
         "by_label": {
-            label: float(by_label[:, i].sum() / max(together.predicted[:, i].sum(), 1))
+            label: float(by_label[:, i].sum() / max(together.given[:, i].sum(), 1))
             for i, label in enumerate(labels)
         },
         "by_lang": {lang: [row["precision"], row["share_answered"]] for lang, row in found.items()},
