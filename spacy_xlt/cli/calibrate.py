@@ -156,9 +156,7 @@ def calibrate(
     calibration = calibrator.fit(by_lang)
     checked = calibrator.check(by_lang)
     pipe.set_calibration(calibration)
-    calibrated = {
-        lang: calibrator.calibrate(o, [lang] * len(o), calibration) for lang, o in by_lang.items()
-    }
+    calibrated = calibrator.calibrate(by_lang, calibration)
     mixes = _find_mixes(nlp, task, calibrated, unlabelled, shares, batch_size)
     others = {
         lang: mix.shifts(task.labels, exclusive=task.exclusive)

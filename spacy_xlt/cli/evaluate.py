@@ -206,7 +206,10 @@ def show_selective(evaluation: "Evaluation") -> None:
                     "–" if size is None else f"{size:.2f}",
                 )
             )
-    msg.text("The pipeline may abstain; a text without an answer counts as wrong above.")
+    msg.text(
+        "The pipeline may abstain. Above, its likeliest labels count whether or not it gives them, "
+        "and texts whose scores it withholds count as wrong; of its answers alone:"
+    )
     msg.table(rows, header=header, divider=True, aligns=("l", "l", *"rrrrrr"))
 
 

@@ -3,6 +3,7 @@
 import hashlib
 import time
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional, Sequence, Tuple, Union
 
@@ -29,7 +30,6 @@ from .metrics import (
     measure,
     measure_selective,
     measure_transfer,
-    one_hot,
     prf,
     wilson_interval,
 )
@@ -216,10 +216,12 @@ def _macro_f_interval(outcomes: Outcomes, keys: np.ndarray) -> Optional[Interval
 
 
 def _measure_answers(outcomes: Outcomes, keys: np.ndarray) -> Optional[SelectiveResult]:
-    selective, rows = measure_selective(outcomes), outcomes.decided
-    if selective is None:
+    selective = measure_selective(outcomes)
+    if selective is None or outcomes.given is None:
         return None
-    return {**selective, "interval": _accuracy_interval(outcomes[rows], keys[rows])}
+    rows = outcomes.decided
+    answers = replace(outcomes, predicted=outcomes.given)[rows]
+    return {**selective, "interval": _accuracy_interval(answers, keys[rows])}
 
 
 def count_confusion(outcomes: Outcomes) -> List[List[int]]:
@@ -229,14 +231,12 @@ def count_confusion(outcomes: Outcomes) -> List[List[int]]:
 
 
 def measure_confidence(outcomes: Outcomes) -> Optional[Confidence]:
-    """Probability of the likeliest label; None without documents or if scores are no such."""
-    # Where all scores are 0, a component that may abstain withheld them.
-    rows = outcomes.answered & outcomes.scores.any(axis=1)
-    scores, gold = outcomes.scores[rows], outcomes.gold[rows]
+    """Probability of the chosen label; None without documents or if scores are something else."""
+    scores = outcomes.scores[outcomes.answered]
     if not len(scores) or scores.min() < 0 or scores.max() > 1:
         return None
     chosen = scores.max(axis=1)
-    correct = (gold & one_hot(scores)).any(axis=1)
+    correct = outcomes.correct[outcomes.answered]
     error = calibration_error(chosen, correct)
     p10, p50, p90 = (float(value) for value in np.quantile(chosen, [0.1, 0.5, 0.9]))
     return {
@@ -248,7 +248,7 @@ def measure_confidence(outcomes: Outcomes) -> Optional[Confidence]:
         "mean_wrong": mean(chosen[~correct]),
         "calibration_error": error,
         "excess_error": error - perfect_calibration_error(chosen),
-        "brier": brier_score(scores, gold),
+        "brier": brier_score(scores, outcomes.gold[outcomes.answered]),
         "curve": calibration_curve(chosen, correct),
     }
 
@@ -266,11 +266,12 @@ def make_prediction(eg: Example, task: Task) -> Prediction:
         threshold=task.threshold,
         given=to_given([decision], task.labels),
     )
+    given = outcome.predicted if outcome.given is None else outcome.given
     prediction: Prediction = {
         "text": reference.text,
         "lang": standard_language(reference._.xlt_lang),
         "gold": _names(outcome.gold[0], task) or [],
-        "predicted": _names(outcome.predicted[0], task) if outcome.decided[0] else None,
+        "predicted": _names(given[0], task) if outcome.decided[0] else None,
         "scores": {k: v for k, v in zip(task.labels, scores, strict=True) if np.isfinite(v)},
     }
     if decision is not None and decision["set"] is not None:

@@ -26,7 +26,8 @@ class Metrics(TypedDict):
     n (int): Labelled documents.
     accuracy (Optional[float]): Share of documents that are wholly right: the highest score is
         that of the gold label, or, with independent labels, every annotated label is on the right
-        side of the threshold (exact match). A document without an answer is not right.
+        side of the threshold (exact match). It is that of the scores, whether or not there is
+        an answer.
     macro_p, macro_r, macro_f (Optional[float]): Precision, recall and F1, averaged over the labels
         that the group's gold has at least once.
     macro_auc (Optional[float]): Area under the ROC curve, one label against the rest, averaged
@@ -50,8 +51,9 @@ class Outcomes:
     predicted (np.ndarray): Whether the classifier gave the label.
     scores (np.ndarray): The classifier's scores; minus infinity in documents without a usable
         prediction.
-    abstained (Optional[np.ndarray]): Which documents it gave no answer although it had one; None
-        if it abstains from nothing. Shape: (n_docs,)
+    abstained (Optional[np.ndarray]): Which documents it gave no answer; None if it abstains from
+        nothing. Shape: (n_docs,)
+    given (Optional[np.ndarray]): The labels of its answers; None if it abstains from nothing.
     sets (Optional[np.ndarray]): Which labels may be right; None if it does not say.
     """
 
@@ -60,6 +62,7 @@ class Outcomes:
     predicted: np.ndarray
     scores: np.ndarray
     abstained: Optional[np.ndarray] = None
+    given: Optional[np.ndarray] = None
     sets: Optional[np.ndarray] = None
 
     def __len__(self) -> int:
@@ -72,6 +75,7 @@ class Outcomes:
             self.predicted[rows],
             self.scores[rows],
             None if self.abstained is None else self.abstained[rows],
+            None if self.given is None else self.given[rows],
             None if self.sets is None else self.sets[rows],
         )
 
@@ -90,7 +94,7 @@ class Outcomes:
     def correct(self) -> np.ndarray:
         """Which documents are wholly right. Shape: (n_docs,)."""
         agrees = (self.gold == self.predicted) | ~self.known
-        return agrees.all(axis=1) & self.decided
+        return agrees.all(axis=1) & self.answered
 
 
 def join_outcomes(parts: Sequence[Outcomes]) -> Outcomes:
@@ -127,18 +131,20 @@ def compare(
 ) -> Outcomes:
     """Turn scores into decisions and gold probabilities into yes and no.
 
-    A document without a usable prediction (a score is NaN or infinite) or without an answer gets
-    no label and is never right.
+    A document without a usable prediction (a score is NaN or infinite, or all were withheld with
+    the answer) gets no label and is never right.
 
     gold (np.ndarray): Gold probabilities, NaN where not annotated. Shape: (n_docs, n_labels).
     scores (np.ndarray): Predicted scores. Shape: (n_docs, n_labels).
     exclusive (bool): Whether exactly one label applies to a document. Then the highest score
         decides, and a label that is not annotated does not apply.
     threshold (Optional[float]): Score from which an independent label is given.
-    given (Optional[Given]): The classifier's own answers, which then count instead.
+    given (Optional[Given]): The answers that the classifier gave itself.
     RETURNS (Outcomes): One row for each document.
     """
     answered = np.isfinite(scores).all(axis=1, keepdims=True)
+    if given is not None:
+        answered &= ~given.abstained[:, None] | scores.any(axis=1, keepdims=True)
     if exclusive:
         known = np.ones_like(gold, dtype=bool)
         decided = one_hot(scores)
@@ -147,10 +153,12 @@ def compare(
         known = ~np.isnan(gold)
         decided = scores >= (DEFAULT_THRESHOLD if threshold is None else threshold)
         applies = np.nan_to_num(gold, nan=0.0) >= GOLD_THRESHOLD
-    scores = np.where(answered, scores, -np.inf)
+    outcomes = Outcomes(applies, known, decided & answered, np.where(answered, scores, -np.inf))
     if given is None:
-        return Outcomes(applies, known, decided & answered, scores)
-    return Outcomes(applies, known, given.labels & answered, scores, given.abstained, given.sets)
+        return outcomes
+    return dataclasses.replace(
+        outcomes, abstained=given.abstained, given=given.labels & answered, sets=given.sets
+    )
 
 
 def measure(outcomes: Outcomes) -> Metrics:
@@ -189,15 +197,16 @@ class Selective(TypedDict):
 
 def measure_selective(outcomes: Outcomes) -> Optional[Selective]:
     """Figures of a group of documents; None if the classifier abstains from nothing."""
-    if outcomes.abstained is None:
+    if outcomes.given is None:
         return None
-    decided = outcomes.decided
-    sets, right = outcomes.sets, outcomes.gold & outcomes.known
+    decided, given, sets = outcomes.decided, outcomes.given, outcomes.sets
+    answers = dataclasses.replace(outcomes, predicted=given)[decided]
+    right = outcomes.gold & outcomes.known
     return {
         "n_answered": int(decided.sum()),
         "share_answered": mean(decided),
-        "accuracy": mean(outcomes.correct[decided]),
-        "precision": mean(outcomes.gold[outcomes.predicted & outcomes.known]),
+        "accuracy": mean(answers.correct),
+        "precision": mean(outcomes.gold[given & outcomes.known]),
         "set_size": None if sets is None else mean(sets.sum(axis=1)),
         "set_coverage": None if sets is None else mean(sets[right]),
     }

@@ -32,9 +32,7 @@ class LabelResult(TypedDict):
 
 
 class Confidence(TypedDict):
-    """The probability that a classifier of exclusive labels gave to the label it holds likeliest.
-
-    Documents without an answer count here, unless their scores were withheld (all are 0).
+    """The probability that a classifier of exclusive labels gave to the label it chose.
 
     mean, p10, p50, p90 (float): Mean and quantiles over documents.
     mean_correct, mean_wrong (Optional[float]): Means over the right and the wrong documents.
@@ -70,7 +68,8 @@ class GroupResult(Metrics):
     """Figures of a group of documents.
 
     n_correct (int): Documents that are wholly right.
-    n_unanswered (int): Documents without a usable prediction; they count as wrong.
+    n_unanswered (int): Documents without a usable prediction, as when scores are withheld together
+        with the answer; they count as wrong.
     interval (Optional[Tuple[float, float]]): 95 % interval of the accuracy: Wilson's, or, where
         sentences come more than once, by drawing sentences.
     macro_f_interval (Optional[Tuple[float, float]]): 95 % interval of macro F, by drawing

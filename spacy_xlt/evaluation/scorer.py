@@ -67,8 +67,8 @@ def score_textcat_by_language(
     """Score one component's labels; those of other components on the same Docs are ignored.
 
     Documents whose gold has none of the labels are left out. A document without a usable
-    prediction (no scores, or scores that are not finite) counts as wrong, and so does one that a
-    component which may abstain gave no answer.
+    prediction (no scores, or scores that are not finite) counts as wrong, and so does one whose
+    scores a component which may abstain withheld.
 
     examples (Iterable[Example]): Predicted and reference Docs.
     labels (Sequence[str]): The component's labels.

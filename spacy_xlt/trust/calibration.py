@@ -1,26 +1,17 @@
-"""Calibration as a whole, and temperatures: one number per language that makes probabilities mean
-what they say."""
+"""Calibration as a whole: what is fitted to labelled texts, and what that is worth."""
 
 from dataclasses import dataclass, replace
 from typing import Dict, List, Mapping, Optional, Sequence
 
 import numpy as np
-from scipy.optimize import minimize_scalar
-from scipy.special import log_expit, log_softmax
 
-from ..components.decisions import NEEDED, OTHERS, Abstain, Calibration, adjust_logits, decide
+from ..components.decisions import NEEDED, Abstain, Calibration, adjust_logits, decide
 from ..evaluation.calibration import calibration_error, perfect_calibration_error
 from ..evaluation.metrics import Outcomes, Selective, join_outcomes, measure_selective
 from .conformal import fit_set_thresholds
+from .temperatures import fit_temperatures, to_logits, to_scores
 from .thresholds import fit_thresholds
 
-# Standard deviation of a language's log temperature around that of all: chosen by
-# cross-validation on the development texts of six languages of SIB-200, 99 each.
-SPREAD = 0.2
-# Range of log temperatures that are looked at.
-BOUNDS = (-3.0, 3.0)
-# Probabilities this near to 0 or 1 count as this near.
-SMALLEST = 1e-12
 N_FOLDS = 5
 
 
@@ -48,75 +39,73 @@ class Calibrator:
 
     def fit(self, by_lang: Mapping[str, Outcomes]) -> Calibration:
         """Fit all that is wanted to labelled documents, all of them answered, by language."""
-        calibration = Calibration(temperatures={OTHERS: 1.0})
-        calibrated: Dict[str, Outcomes] = {}
-        if by_lang:
-            calibration["temperatures"] = fit_temperatures(by_lang, exclusive=self.exclusive)
-            calibrated = {
-                lang: self.calibrate(o, [lang] * len(o), calibration) for lang, o in by_lang.items()
-            }
+        calibration = Calibration(temperatures=fit_temperatures(by_lang, exclusive=self.exclusive))
+        calibrated = self.calibrate(by_lang, calibration)
         if self.precision is not None:
             calibration["precision"] = self.precision
-            calibration["thresholds"] = {OTHERS: {}}
-            if calibrated:
-                calibration["thresholds"] = fit_thresholds(
-                    calibrated, self.labels, self.precision, exclusive=self.exclusive
-                )
+            calibration["thresholds"] = fit_thresholds(
+                calibrated, self.labels, self.precision, exclusive=self.exclusive
+            )
         if self.coverage is not None:
             calibration["coverage"] = self.coverage
-            calibration["set_thresholds"] = {OTHERS: 0.0}
-            if calibrated:
-                calibration["set_thresholds"] = fit_set_thresholds(calibrated, self.coverage)
+            calibration["set_thresholds"] = fit_set_thresholds(calibrated, self.coverage)
         return calibration
 
     def calibrate(
-        self, outcomes: Outcomes, langs: Sequence[str], calibration: Calibration
-    ) -> Outcomes:
+        self, by_lang: Mapping[str, Outcomes], calibration: Calibration
+    ) -> Dict[str, Outcomes]:
         """The documents with the probabilities that a calibrated component gives."""
-        logits = to_logits(outcomes.scores, exclusive=self.exclusive)
-        logits = adjust_logits(logits, langs, self.labels, calibration)
-        return replace(outcomes, scores=to_scores(logits, exclusive=self.exclusive))
+        calibrated = {}
+        for lang, outcomes in by_lang.items():
+            logits = to_logits(outcomes.scores, exclusive=self.exclusive)
+            logits = adjust_logits(logits, [lang] * len(outcomes), self.labels, calibration)
+            scores = to_scores(logits, exclusive=self.exclusive)
+            calibrated[lang] = replace(outcomes, scores=scores)
+        return calibrated
 
     def abstain(
-        self, outcomes: Outcomes, langs: Sequence[str], calibration: Calibration, how: Abstain
-    ) -> Outcomes:
+        self, by_lang: Mapping[str, Outcomes], calibration: Calibration, how: Abstain
+    ) -> Dict[str, Outcomes]:
         """Documents with calibrated probabilities and the answers of a component that abstains."""
-        decisions = decide(
-            outcomes.scores,
-            langs,
-            self.labels,
-            calibration,
-            abstain=how,
-            exclusive=self.exclusive,
-            threshold=self.threshold,
-        )
-        return replace(
-            outcomes,
-            predicted=decisions.given,
-            abstained=~decisions.answered,
-            sets=decisions.sets,
-        )
+        abstaining = {}
+        for lang, outcomes in by_lang.items():
+            decisions = decide(
+                outcomes.scores,
+                [lang] * len(outcomes),
+                self.labels,
+                calibration,
+                abstain=how,
+                exclusive=self.exclusive,
+                threshold=self.threshold,
+            )
+            abstaining[lang] = replace(
+                outcomes,
+                abstained=~decisions.answered,
+                given=decisions.given,
+                sets=decisions.sets,
+            )
+        return abstaining
 
     def check(self, by_lang: Mapping[str, Outcomes]) -> Dict[str, "Calibrated"]:
         """What `fit` is worth in each language, on documents that it was not fitted to."""
         rng = np.random.default_rng(0)
         folds = {lang: rng.permutation(len(o)) % N_FOLDS for lang, o in by_lang.items()}
-        parts: Dict[str, Dict[Abstain, List[Outcomes]]] = {lang: {} for lang in by_lang}
+        parts: Dict[Abstain, Dict[str, List[Outcomes]]] = {}
         for fold in range(N_FOLDS):
             others = {lang: o[folds[lang] != fold] for lang, o in by_lang.items()}
             calibration = self.fit({lang: o for lang, o in others.items() if len(o)})
-            ways = [way for way, part in NEEDED.items() if part in calibration]
-            for lang, outcomes in by_lang.items():
-                held = outcomes[folds[lang] == fold]
-                langs = [lang] * len(held)
-                held = self.calibrate(held, langs, calibration)
-                parts[lang].setdefault("none", []).append(held)
-                for way in ways:
-                    found = self.abstain(held, langs, calibration, way)
-                    parts[lang].setdefault(way, []).append(found)
+            held = {lang: o[folds[lang] == fold] for lang, o in by_lang.items()}
+            held = self.calibrate(held, calibration)
+            found: Dict[Abstain, Dict[str, Outcomes]] = {"none": held}
+            for way, part in NEEDED.items():
+                if part in calibration:
+                    found[way] = self.abstain(held, calibration, way)
+            for way, by_way in found.items():
+                for lang, outcomes in by_way.items():
+                    parts.setdefault(way, {}).setdefault(lang, []).append(outcomes)
         return {
             lang: self._compare(
-                outcomes, {way: join_outcomes(held) for way, held in parts[lang].items()}
+                outcomes, {way: join_outcomes(by_way[lang]) for way, by_way in parts.items()}
             )
             for lang, outcomes in by_lang.items()
         }
@@ -146,73 +135,6 @@ class Calibrated:
     before: float
     after: float
     selective: Dict[Abstain, Selective]
-
-
-def to_logits(scores: np.ndarray, *, exclusive: bool) -> np.ndarray:
-    """Logits, up to what the probabilities do not depend on. Shape: that of scores."""
-    scores = np.clip(scores, SMALLEST, 1.0)
-    if exclusive:
-        return np.log(scores)
-    return np.log(scores) - np.log(np.clip(1.0 - scores, SMALLEST, 1.0))
-
-
-def to_scores(logits: np.ndarray, *, exclusive: bool) -> np.ndarray:
-    """Probabilities. Shape: that of logits."""
-    return np.exp(log_softmax(logits, axis=1) if exclusive else log_expit(logits))
-
-
-def log_likelihood(
-    logits: np.ndarray, outcomes: Outcomes, temperature: float, *, exclusive: bool
-) -> float:
-    """Log probability of the gold labels, summed over documents and annotated labels."""
-    logits = logits / temperature
-    if exclusive:
-        return float(log_softmax(logits, axis=1)[outcomes.gold].sum())
-    signs = np.where(outcomes.gold, 1.0, -1.0)
-    return float(log_expit(signs * logits)[outcomes.known].sum())
-
-
-def fit_temperature(
-    outcomes: Outcomes, *, exclusive: bool, center: Optional[float] = None
-) -> float:
-    """The temperature under which the gold labels are most likely.
-
-    outcomes (Outcomes): Labelled documents, all of them answered.
-    center (Optional[float]): A temperature that it is likely to be near, the more so the fewer
-        documents there are; None for no such thing.
-    SOURCE: temperature scaling of Guo et al. (2017, https://arxiv.org/abs/1706.04599), here with a
-        normal prior on its logarithm.
-    """
-    logits = to_logits(outcomes.scores, exclusive=exclusive)
-
-    def loss(log_temperature: float) -> float:
-        fit = log_likelihood(logits, outcomes, np.exp(log_temperature), exclusive=exclusive)
-        if center is None:
-            return -fit
-        return -fit + (log_temperature - np.log(center)) ** 2 / (2 * SPREAD**2)
-
-    return float(np.exp(minimize_scalar(loss, bounds=BOUNDS, method="bounded").x))
-
-
-def fit_temperatures(by_lang: Mapping[str, Outcomes], *, exclusive: bool) -> Dict[str, float]:
-    """A temperature for each language, shrunk towards that of all of them together.
-
-    by_lang (Mapping[str, Outcomes]): Labelled documents, all of them answered.
-    RETURNS (Dict[str, float]): By language; that of all together stands for other languages, at
-        `OTHERS`.
-    """
-    general = fit_temperature(join_outcomes(list(by_lang.values())), exclusive=exclusive)
-    own = {
-        lang: fit_temperature(outcomes, exclusive=exclusive, center=general)
-        for lang, outcomes in by_lang.items()
-        if lang != OTHERS
-    }
-    return {OTHERS: general, **own}
-
-
-def apply_temperature(scores: np.ndarray, temperature: float, *, exclusive: bool) -> np.ndarray:
-    """Probabilities after a temperature. Shape: that of scores."""
-    return to_scores(to_logits(scores, exclusive=exclusive) / temperature, exclusive=exclusive)
 
 
 def excess_error(scores: np.ndarray, outcomes: Outcomes, *, exclusive: bool) -> float:

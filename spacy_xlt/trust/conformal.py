@@ -21,8 +21,10 @@ def fit_set_thresholds(by_lang: Mapping[str, Outcomes], coverage: float) -> Dict
         answered.
     coverage (float): Share of the gold labels that is to be in the sets.
     RETURNS (Dict[str, float]): By language; that of all together stands for other languages, at
-        `OTHERS`.
+        `OTHERS`. It is 0, so that all labels are in a set, if there are no documents at all.
     """
+    if not by_lang:
+        return {OTHERS: 0.0}
     general = find_set_threshold(join_outcomes(list(by_lang.values())), coverage)
     own = {lang: find_set_threshold(o, coverage) for lang, o in by_lang.items() if lang != OTHERS}
     return {OTHERS: general, **own}

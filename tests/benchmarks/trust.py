@@ -167,9 +167,7 @@ def _predict(pipeline: Path, corpora: Path, split: str, cache: Path) -> Tuple[Li
 def _calibrated(test: ByLang, calibrator: Calibrator, labelled: ByLang) -> Tuple[Any, ByLang]:
     """What was fitted, and other documents with the probabilities that it gives."""
     fitted = calibrator.fit(labelled)
-    return fitted, {
-        lang: calibrator.calibrate(o, [lang] * len(o), fitted) for lang, o in test.items()
-    }
+    return fitted, calibrator.calibrate(test, fitted)
 
 
 def _errors(test: ByLang, labels: Sequence[str], labelled: Optional[ByLang]) -> Dict[str, Any]:
@@ -217,10 +215,8 @@ def _coverage(
 def _selective(test: ByLang, calibrator: Calibrator, labelled: ByLang, way: Any) -> Dict[str, Any]:
     """What is answered by language, abstaining in one way."""
     fitted, test = _calibrated(test, calibrator, labelled)
-    return {
-        lang: measure_selective(calibrator.abstain(o, [lang] * len(o), fitted, way))
-        for lang, o in test.items()
-    }
+    kept = calibrator.abstain(test, fitted, way)
+    return {lang: measure_selective(outcomes) for lang, outcomes in kept.items()}
 
 
 def _precision(
@@ -229,18 +225,15 @@ def _precision(
     """Precision of the answers that thresholds keep, and how many these are."""
     calibrator = Calibrator(labels, exclusive=True, precision=precision)
     fitted, calibrated = _calibrated(test, calibrator, labelled)
-    kept = {
-        lang: calibrator.abstain(o, [lang] * len(o), fitted, "precision")
-        for lang, o in calibrated.items()
-    }
+    kept = calibrator.abstain(calibrated, fitted, "precision")
     found = {lang: measure_selective(o) for lang, o in kept.items()}
     together = join_outcomes(list(kept.values()))
-    by_label = together.gold & together.predicted
+    by_label = together.gold & together.given
     return {
         "all_answers": measure_selective(together)["precision"],
         "answered": float(np.mean([row["share_answered"] for row in found.values()])),
         "by_label": {
-            label: float(by_label[:, i].sum() / max(together.predicted[:, i].sum(), 1))
+            label: float(by_label[:, i].sum() / max(together.given[:, i].sum(), 1))
             for i, label in enumerate(labels)
         },
         "by_lang": {lang: [row["precision"], row["share_answered"]] for lang, row in found.items()},

@@ -171,7 +171,7 @@ def test_independent_labels_have_a_threshold_each(make_ready):
     assert decision == {"label": None, "set": ["food", "music", "travel"]}
 
 
-def test_scores_count_a_document_without_an_answer_as_wrong(trained):
+def test_scores_count_a_document_whose_scores_are_withheld_as_wrong(trained):
     from tiny import make_examples
 
     pipe = trained.get_pipe("textcat")

@@ -32,7 +32,9 @@ def test_what_is_answered_and_how_often_that_is_right():
         [[1, 0], [1, 1], [0, 1], [0, 1]],
     )
     outcomes = compare(gold, scores, exclusive=True, threshold=None, given=given)
+    # Accuracy is that of the scores, whatever is answered.
     assert outcomes.correct.tolist() == [True, False, True, False]
+    assert outcomes.decided.tolist() == [True, False, True, True]
     assert measure_selective(outcomes) == {
         "n_answered": 3,
         "share_answered": 0.75,
@@ -51,14 +53,24 @@ def test_what_is_answered_and_how_often_that_is_right():
     assert measure_selective(join_outcomes(halves)) == measure_selective(outcomes)
 
 
-def test_a_document_without_an_answer_is_wrong_even_if_no_label_applies():
+def test_a_document_whose_scores_are_withheld_is_wrong_even_if_no_label_applies():
     given = make_given([[0, 0], [0, 0]], [True, False])
     outcomes = compare(
-        np.zeros((2, 2)), np.full((2, 2), 0.6), exclusive=False, threshold=0.5, given=given
+        np.zeros((2, 2)), np.zeros((2, 2)), exclusive=False, threshold=0.5, given=given
     )
-    assert outcomes.correct.tolist() == [False, True]
+    assert outcomes.answered.tolist() == outcomes.correct.tolist() == [False, True]
     found = measure_selective(outcomes)
     assert (found["precision"], found["set_size"]) == (None, None)
+
+
+def test_answers_to_independent_labels_may_differ_from_those_of_the_threshold():
+    given = make_given([[1, 0], [0, 0]], [False, True])
+    scores = np.array([[0.4, 0.1], [0.6, 0.1]])
+    outcomes = compare(
+        np.array([[1.0, 0.0], [0.0, 1.0]]), scores, exclusive=False, threshold=0.5, given=given
+    )
+    assert outcomes.correct.tolist() == [False, False]
+    assert measure_selective(outcomes)["accuracy"] == 1.0
 
 
 def test_a_classifier_that_abstains_from_nothing():
@@ -129,13 +141,6 @@ def test_an_evaluation_has_them_by_language_and_is_read_again(decided, tmp_path)
     path.write_text(dump_json(evaluation))
     with pytest.raises(ValueError, match=r"is damaged: overall\.selective: Field required"):
         read_evaluation(path)
-
-
-def test_probabilities_count_whatever_is_answered_unless_they_are_withheld(evaluate):
-    usual = evaluate([("en", "A", "A"), ("en", "A:0.6", "B")])["overall"]["confidence"]
-    withheld = evaluate([("en", "A", "A"), ("en", "A:0.6", "B"), ("en", "A:0 B:0", "B")])
-    # The stand-in gives 0.1 to labels that are not named.
-    assert withheld["overall"]["confidence"] == usual
 
 
 def test_the_line_of_a_document_without_decision_has_no_set(decided):

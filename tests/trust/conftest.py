@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from spacy_xlt.evaluation.metrics import compare
-from spacy_xlt.trust.calibration import apply_temperature, to_scores
+from spacy_xlt.trust.temperatures import to_logits, to_scores
 
 
 @pytest.fixture
@@ -25,7 +25,8 @@ def draw():
             rows = gold @ np.array(weights)
             kept = rng.choice(n, size=n, p=rows / rows.sum())
             true, gold = true[kept], gold[kept]
-        scores = apply_temperature(true, 1.0 / temperature, exclusive=exclusive)
+        logits = to_logits(true, exclusive=exclusive) * temperature
+        scores = to_scores(logits, exclusive=exclusive)
         return compare(gold, scores, exclusive=exclusive, threshold=0.5)
 
     return make
