@@ -215,7 +215,7 @@ def _occlude(nlp: Language, task: Task, doc: Doc, label: str, words: Sequence[Sp
     weights = np.repeat(of_runs / lengths, lengths)
     if len(words) > MAX_DELETIONS:
         heaviest = np.concatenate([runs[i] for i in np.argsort(-of_runs)])[:MAX_DELETIONS]
-        weights[heaviest] = lost(heaviest[:, None])
+        weights[heaviest] = lost(list(heaviest[:, None]))
     return weights
 
 
