@@ -49,6 +49,23 @@ def test_any_text_has_pieces_and_the_same_alone_and_in_a_batch(tokenizer, text):
     assert together[0].tolist() == tokenizer.encode(["pizza"])[0].tolist()
 
 
+@pytest.mark.parametrize("text", ["we want pizza", "我们今天想要pizza", *NASTY])
+def test_where_pieces_stand(tokenizer, text):
+    (alone,) = tokenizer.encode([text])
+    ((ids, offsets),) = tokenizer.encode_with_offsets([text])
+    assert ids.tolist() == alone.tolist() and ids.dtype == numpy.int32
+    assert offsets.shape == (ids.size, 2)
+    assert (offsets[:, 0] <= offsets[:, 1]).all()
+    assert offsets.min(initial=0) == 0 and offsets.max(initial=0) <= len(text)
+
+
+def test_the_piece_that_says_nothing():
+    assert PieceTokenizer(tiny.make_tokenizer()).blank_id == tiny.SPECIAL.index("<unk>")
+    library = tiny.make_tokenizer()
+    library.add_special_tokens(["<mask>"])
+    assert PieceTokenizer(library).blank_id == library.token_to_id("<mask>")
+
+
 @given(st.lists(st.text(alphabet=st.characters(codec=None), max_size=20), max_size=5))
 def test_any_list_of_texts(texts):
     tokenizer = PieceTokenizer(tiny.make_tokenizer())

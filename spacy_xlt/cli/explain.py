@@ -3,7 +3,6 @@
 import sys
 from itertools import islice
 from pathlib import Path
-from textwrap import shorten
 from typing import TYPE_CHECKING, Any, Iterator, List, Optional, Tuple
 
 from ..files import write_text
@@ -16,6 +15,7 @@ if TYPE_CHECKING:
 OUTPUT_SUFFIXES = (".html", ".jsonl")
 # Texts in the terminal's table; a file holds all of them.
 MAX_SHOWN = 50
+TEXT_WIDTH = 40
 
 
 @command(xlt_cli, "explain")
@@ -171,8 +171,8 @@ def show_explanations(explanations: List["Explanation"], n_words: int) -> None:
     for one in explanations[:MAX_SHOWN]:
         words = ", ".join(f"{w['text']} {w['weight']:+.2f}" for w in top_words(one, n_words))
         doubts = ", ".join(f"{doubt['text']} ({doubt['kind']})" for doubt in one["doubts"])
-        text = shorten(one["text"], 40, placeholder="…")
-        rows.append((text, one["label"], percent(one["probability"], 0), words or "-", doubts))
+        decision = (one["label"], percent(one["probability"], 0))
+        rows.append((_shorten(one["text"]), *decision, words or "-", doubts))
     header = ("Text", "Label", "%", "Evidence", "Doubtful")
     msg.table(rows, header=header, divider=True, aligns=("l", "l", "r", "l", "l"), max_col=90)
     if len(explanations) > MAX_SHOWN:
@@ -183,6 +183,12 @@ def show_explanations(explanations: List["Explanation"], n_words: int) -> None:
             f"In {n_doubtful:,} of {len(explanations):,} texts the evidence holds a URL, an e-mail "
             f"address, a number or a name."
         )
+
+
+def _shorten(text: str) -> str:
+    """The start of a text, on one line."""
+    line = " ".join(text.split())
+    return line if len(line) <= TEXT_WIDTH else f"{line[: TEXT_WIDTH - 1]}…"
 
 
 def show_check(check: "DeletionCheck", n_words: int) -> None:

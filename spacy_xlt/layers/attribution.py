@@ -95,17 +95,21 @@ class PathToText:
         return self.classifier.head(pooled).float() @ self.direction
 
 
-def integrate_gradients(path: PathToText, *, n_steps: int, n_at_once: int) -> Tensor:
+def attribute_pieces(
+    path: PathToText, offsets: numpy.ndarray, *, n_steps: int, n_at_once: int
+) -> PieceAttribution:
     """What each piece adds to the score from the start of a path to its end.
 
+    offsets (numpy.ndarray): Characters of each piece. Shape: (n_pieces, 2)
     n_steps (int): Places on the path at which gradients are taken.
     n_at_once (int): Most of them that are computed together.
-    RETURNS (Tensor): Shape: (n_pieces,)
-    SOURCE: Sundararajan et al. (2017, https://arxiv.org/abs/1703.01365), by the captum library
-        with the Gauss-Legendre rule; the features of a piece are summed up.
+    SOURCE: Integrated gradients of Sundararajan et al. (2017, https://arxiv.org/abs/1703.01365),
+        by the captum library with the Gauss-Legendre rule, summed over the features of a piece.
     """
     attr = require("captum.attr", "Explaining by gradients")
     weights = attr.IntegratedGradients(path.score).attribute(
         path.end, path.start, n_steps=n_steps, internal_batch_size=n_at_once
     )
-    return weights[0].sum(dim=1)
+    with torch.no_grad():
+        start, end = path.score(torch.cat([path.start, path.end])).tolist()
+    return PieceAttribution(offsets, weights[0].sum(dim=1).cpu().numpy(), end - start)

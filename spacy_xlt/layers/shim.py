@@ -14,7 +14,7 @@ from torch import Tensor
 from ..encoder_files import MODEL_TYPES, EncoderRecord, read_encoder_record
 from ..pieces import BoundedCache, PieceTokenizer, text_hash
 from ..types import EncoderSettings, Freeze, HalfPrecision, Pooling, Precision
-from .attribution import PathToText, PieceAttribution, integrate_gradients
+from .attribution import PathToText, PieceAttribution, attribute_pieces
 from .averaging import RunningMean
 from .classifier import TextClassifier, assemble_classifier
 from .device import resolve_device, resolve_precision
@@ -261,13 +261,8 @@ class TextCatShim(Shim):
                     cut=cut,
                     dtype=self._dtype,
                 )
-                weights = integrate_gradients(
-                    path, n_steps=n_steps, n_at_once=max(1, max_pieces // ids.size)
-                )
-                ends = torch.stack([path.start[0], path.end[0]])
-                with torch.no_grad():
-                    start, end = path.score(ends).tolist()
-                found.append(PieceAttribution(offsets, weights.cpu().numpy(), end - start))
+                n_at_once = max(1, max_pieces // ids.size)
+                found.append(attribute_pieces(path, offsets, n_steps=n_steps, n_at_once=n_at_once))
             return found
 
     def begin_update(self, inputs: Any) -> Tuple[Tensor, Backprop]:

@@ -12,6 +12,7 @@ from spacy.util import load_config, load_model_from_config
 from thinc.api import Adam, fix_random_seed
 
 from spacy_xlt.layers.encoder import set_dropout
+from spacy_xlt.trust.explanation import explain_texts
 
 CONFIG = Path(__file__).parents[2] / "configs" / "shared_transformer.cfg"
 TEXTS = ["pizza for everybody", "", "这里有taxi吗", "kuna jazz hapa"]
@@ -269,3 +270,13 @@ def test_settings_out_of_range(make_shared):
         make_shared(ready=False, average_last=2.0)
     with pytest.raises(ValueError, match=r"head_rate_factor is -1\.0; allowed is 0 or more"):
         make_shared(ready=False, head_rate_factor=-1.0)
+
+
+def test_explanations_are_by_occlusion(make_shared):
+    nlp = make_shared()
+    train(nlp)
+    with pytest.raises(ValueError, match="shares its encoder.*Explain by occlusion instead"):
+        explain_texts(nlp, TEXTS)
+    found = explain_texts(nlp, TEXTS, method="occlusion")
+    assert [len(one["words"]) for one in found] == [3, 0, 5, 3]
+    assert all(numpy.isfinite(word["weight"]) for one in found for word in one["words"])

@@ -25,7 +25,7 @@ def strong(shim, factor=20.0):
 def test_weights_sum_up_to_the_score_less_that_of_nothing(make_shim, model_type):
     shim = strong(make_shim(model_type))
     for text, found in zip(TEXTS, attribute(shim, TEXTS), strict=True):
-        assert found.weights.sum() == pytest.approx(found.total, rel=0.01, abs=2e-3)
+        assert found.weights.sum() == pytest.approx(found.total, rel=0.02, abs=2e-3)
         assert len(found.weights) == len(found.offsets) == len(shim.encode([text])[0])
         assert (abs(found.total) > 1e-3) == bool(text)
 
