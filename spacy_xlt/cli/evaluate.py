@@ -89,6 +89,7 @@ def evaluate(
     from ..corpora.reader import create_corpus_v1
     from ..evaluation.evaluate import evaluate_pipeline
     from ..evaluation.results import dump_json
+    from ..trust.explanation import explain_mistakes
 
     records = [record_corpus(path) for path in corpora]
     read = create_corpus_v1(path=[str(path) for path in corpora])
@@ -116,6 +117,7 @@ def evaluate(
                 items, total=total, unit="doc", disable=None, file=sys.stderr
             ),
         )
+        evaluation["mistakes"] = explain_mistakes(nlp, evaluation)
         if output is not None:
             write_text(output, dump_json(evaluation))
     return evaluation

@@ -503,7 +503,7 @@ def split_by_words(text: str, words: Sequence[WordWeight]) -> List[Segment]:
     segments: List[Segment] = []
     done = 0
     for word in sorted(words, key=lambda word: word["start"]):
-        start, end = word["start"], min(word["start"] + len(word["text"]), len(text))
+        start, end = word["start"], min(word["end"], len(text))
         if done <= start < end:
             segments.append({"text": text[done:start], "weight": 0.0})
             segments.append({"text": text[start:end], "weight": word["weight"] / largest})

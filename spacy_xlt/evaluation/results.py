@@ -110,13 +110,15 @@ class LanguageResult(GroupResult):
 
 
 class WordWeight(TypedDict):
-    """A word of a text, and how much it spoke for the label that was given; below 0 against it.
+    """A word of a text.
 
-    start (int): Its first character's place in the text.
+    start, end (int): Its characters, from and up to.
+    weight (float): How much it speaks for a label; below 0 against it.
     """
 
     text: str
     start: Count
+    end: Count
     weight: float
 
 

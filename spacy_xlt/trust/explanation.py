@@ -11,6 +11,7 @@ from spacy.tokens import Doc
 
 from ..components.textcat import XltTextCat
 from ..evaluation.rendering import render
+from ..evaluation.results import ConfidentMistake, Evaluation, WordWeight
 from ..evaluation.task import Task, find_task
 from ..languages import known_language, set_doc_language
 from .calibration import to_logits
@@ -31,20 +32,6 @@ TEMPLATE = (
 )
 
 
-class Word(TypedDict):
-    """A word of a text.
-
-    start, end (int): Its characters, from and up to.
-    weight (float): What it adds to the label's score: by gradients, its part of the logit; by
-        occlusion, what the label's lead over the next one loses without it, in log odds.
-    """
-
-    text: str
-    start: int
-    end: int
-    weight: float
-
-
 class Doubt(TypedDict):
     """A word among the evidence on which a decision should hardly rest."""
 
@@ -57,7 +44,9 @@ class Explanation(TypedDict):
 
     lang (str): Language of the text, "" if unknown.
     probability (float): That of the label, as the pipeline gives it.
-    words (List[Word]): All words, from first to last.
+    words (List[WordWeight]): All words, from first to last, with what each adds to the label's
+        score: by gradients, its part of the logit; by occlusion, what the label's lead over the
+        next one loses without it, in log odds.
     doubts (List[Doubt]): What of the evidence, the words of highest weight, is a URL, an e-mail
         address, a number or a name.
     """
@@ -67,7 +56,7 @@ class Explanation(TypedDict):
     label: str
     probability: float
     method: Method
-    words: List[Word]
+    words: List[WordWeight]
     doubts: List[Doubt]
 
 
@@ -128,6 +117,34 @@ def explain_texts(
             known[text, lang] = _explain(nlp, task, doc, label, method, n_words)
         explanations.append(known[text, lang])
     return explanations
+
+
+def explain_mistakes(
+    nlp: Language, evaluation: Evaluation, *, method: Method = "occlusion"
+) -> List[ConfidentMistake]:
+    """The mistakes of an evaluation with the words that made them.
+
+    evaluation (Evaluation): Of the same pipeline.
+    method (Method): Occlusion needs no other library and suits any text classifier.
+    RETURNS (List[ConfidentMistake]): The mistakes, without words where a text cannot be explained.
+    """
+    component = evaluation["signature"]["pipeline"]["component"]
+    explained: List[ConfidentMistake] = []
+    for mistake in evaluation["mistakes"]:
+        try:
+            (found,) = explain_texts(
+                nlp,
+                [mistake["text"]],
+                langs=[mistake["lang"]],
+                component=component,
+                label=mistake["predicted"],
+                method=method,
+            )
+        except ValueError:  # a part of the text may have no usable scores
+            explained.append(mistake)
+        else:
+            explained.append({**mistake, "words": found["words"]})
+    return explained
 
 
 def _make_doc(nlp: Language, text: str, lang: str) -> Doc:
@@ -234,7 +251,7 @@ def _integrate(task: Task, pipe: Any, doc: Doc, label: str, words: Sequence[Span
     return weights
 
 
-def top_words(explanation: Explanation, n_words: int = N_WORDS) -> List[Word]:
+def top_words(explanation: Explanation, n_words: int = N_WORDS) -> List[WordWeight]:
     """The words of highest weight, the first one first; words against the label do not count."""
     ordered = sorted(explanation["words"], key=lambda word: -word["weight"])
     return [word for word in ordered[:n_words] if word["weight"] > 0.0]

@@ -25,6 +25,20 @@ ROWS = [
 run = partial(run_command, "evaluate")
 
 
+def test_texts_stay_out_of_the_figures_if_that_is_asked(make_pipeline, make_split, tmp_path):
+    output = tmp_path / "figures.json"
+    run(make_pipeline(), make_split(ROWS), "--output", output, "--mistakes", "0")
+    assert read_evaluation(output)["mistakes"] == []
+
+
+def test_a_mistake_that_cannot_be_explained_stays(make_pipeline, make_split, tmp_path):
+    output = tmp_path / "figures.json"
+    # Without one of its last words, a score is not a number.
+    run(make_pipeline(), make_split([("de", "NAN A B:0.1", "B")]), "--output", output)
+    (mistake,) = read_evaluation(output)["mistakes"]
+    assert mistake["predicted"] == "A" and mistake["words"] is None
+
+
 def test_a_table_of_languages_and_files(make_pipeline, make_split, tmp_path):
     output, predictions = tmp_path / "out" / "figures.json", tmp_path / "out" / "lines.jsonl"
     text = run(
@@ -49,6 +63,10 @@ def test_a_table_of_languages_and_files(make_pipeline, make_split, tmp_path):
     assert evaluation["name"] == "zero-shot"
     (corpus,) = evaluation["signature"]["corpora"]
     assert corpus["path"].endswith("test") and len(corpus["sha256"]) == 64
+    mistakes = {mistake["lang"]: mistake for mistake in evaluation["mistakes"]}
+    assert set(mistakes) == {"de", "sw"} and mistakes["de"]["text"] == "A"
+    ((word,),) = [mistake["words"] for mistake in evaluation["mistakes"][:1]]
+    assert (word["text"], word["start"], word["end"]) == ("A", 0, 1) and word["weight"] > 0
     lines = list(srsly.read_jsonl(predictions))
     assert len(lines) == 5
     assert lines[0] == {

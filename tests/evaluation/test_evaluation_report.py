@@ -104,8 +104,8 @@ def test_mistakes_are_shown_with_their_words(evaluate):
     assert "Arabic: B → A 90 % A <b>نص" in " ".join(page.text.split())
     assert "mark" not in page.tags
     mistake["words"] = [
-        {"text": "A", "start": 0, "weight": 2.0},
-        {"text": "<b>نص", "start": 2, "weight": -0.5},
+        {"text": "A", "start": 0, "end": 1, "weight": 2.0},
+        {"text": "<b>نص", "start": 2, "end": 7, "weight": -0.5},
     ]
     report = make_report([evaluation])
     assert report["mistakes"][0]["segments"] == [
@@ -120,10 +120,10 @@ def test_mistakes_are_shown_with_their_words(evaluate):
 
 def test_words_that_overlap_or_lie_outside_are_left_out():
     words = [
-        {"text": "bc", "start": 1, "weight": 1.0},
-        {"text": "cd", "start": 2, "weight": 1.0},
-        {"text": "fgh", "start": 5, "weight": 0.5},
-        {"text": "x", "start": 9, "weight": 0.5},
+        {"text": "bc", "start": 1, "end": 3, "weight": 1.0},
+        {"text": "cd", "start": 2, "end": 4, "weight": 1.0},
+        {"text": "fgh", "start": 5, "end": 8, "weight": 0.5},
+        {"text": "x", "start": 9, "end": 10, "weight": 0.5},
     ]
     assert split_by_words("abcdef", words) == [
         {"text": "a", "weight": 0.0},
@@ -132,7 +132,10 @@ def test_words_that_overlap_or_lie_outside_are_left_out():
         {"text": "f", "weight": 0.5},
     ]
     assert split_by_words("", words) == []
-    assert split_by_words("a", [{"text": "a", "start": 0, "weight": 0.0}])[0]["weight"] == 0.0
+    assert (
+        split_by_words("a", [{"text": "a", "start": 0, "end": 1, "weight": 0.0}])[0]["weight"]
+        == 0.0
+    )
 
 
 def test_every_target_has_its_matrix_and_all_but_four_are_folded_away(evaluate):

@@ -53,7 +53,7 @@ def test_temperatures_do_not_change_which_words_count(trained, method):
         return [[word["text"] for word in top_words(one, 10)] for one in found], found
 
     words, before = order()
-    trained.get_pipe("textcat").set_temperatures({"": 2.0, "de": 0.7})
+    trained.get_pipe("textcat").set_calibration({"temperatures": {"": 2.0, "de": 0.7}})
     tempered, after = order()
     assert tempered == words
     assert [one["lang"] for one in after] == ["de", ""]
