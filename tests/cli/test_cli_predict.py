@@ -340,7 +340,7 @@ def test_order_is_kept_over_many_batches(nlp, tmp_path):
 def test_languages_that_rows_lack_are_detected_by_the_pipeline(trained, tmp_path):
     """Then temperatures by language hold for them as well."""
     german = "Die Regierung hat die Steuern auf Benzin erhöht, und niemand war froh darüber."
-    trained.get_pipe("textcat").set_temperatures({"de": 5.0})
+    trained.get_pipe("textcat").set_calibration({"temperatures": {"de": 5.0}})
     rows = [{"text": german, "lang": "de"}, {"text": german}, {"text": german, "lang": "sw"}]
     path = write(tmp_path / "in.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
 

@@ -149,7 +149,7 @@ def test_packages_require_the_detector(tmp_path):
 
 
 def test_temperatures_follow_the_detected_language(trained):
-    trained.get_pipe("textcat").set_temperatures({"": 1.0, "de": 5.0})
+    trained.get_pipe("textcat").set_calibration({"temperatures": {"": 1.0, "de": 5.0}})
     before = {text: trained(text).cats for text in (ENGLISH, GERMAN)}
     trained.add_pipe("xlt_language", before="textcat")
     after = {text: trained(text).cats for text in (ENGLISH, GERMAN)}
