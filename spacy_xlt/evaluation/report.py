@@ -21,6 +21,7 @@ from .results import (
     Evaluation,
     GroupResult,
     LanguageResult,
+    SelectiveResult,
     Signature,
     WordWeight,
     docs_per_second,
@@ -152,6 +153,13 @@ class Calibration(TypedDict):
     curve: List[CurvePoint]
 
 
+class AnswerRow(TypedDict):
+    """What the last run answers in a language, if it may abstain."""
+
+    name: str
+    selective: SelectiveResult
+
+
 class Segment(TypedDict):
     """A part of a text.
 
@@ -180,6 +188,7 @@ class Report(TypedDict):
     confusions (List[Confusion]): All languages together, then each of them from the worst up.
     calibrations (List[Calibration]): All documents, the source languages, and the languages that
         are furthest off; empty without probabilities of exclusive labels.
+    answers (List[AnswerRow]): By language; empty if the pipeline abstains from nothing.
     """
 
     format: Literal["spacy_xlt.report.v1"]
@@ -194,6 +203,7 @@ class Report(TypedDict):
     labels: List[LabelRow]
     confusions: List[Confusion]
     calibrations: List[Calibration]
+    answers: List[AnswerRow]
     mistakes: List[SureMistake]
     warnings: List[str]
     next_step: str
@@ -246,6 +256,11 @@ def make_report(evaluations: Sequence[Evaluation], *, title: Optional[str] = Non
         "labels": _compare_labels(last),
         "confusions": _confusions(last["labels"], targets or last["languages"], bool(targets)),
         "calibrations": _calibrations(last),
+        "answers": [
+            {"name": language_name(row["lang"]), "selective": row["selective"]}
+            for row in last["languages"]
+            if row["selective"] is not None
+        ],
         "mistakes": [_show_mistake(mistake) for mistake in last["mistakes"]],
         "warnings": warnings,
         "next_step": next_step(last),

@@ -118,6 +118,29 @@ def test_mistakes_are_shown_with_their_words(evaluate):
     assert "Arabic: B → A, 90 %: **A** \\<b\\>نص" in render_markdown(report)
 
 
+def test_answers_of_a_pipeline_that_abstains(evaluate, many_rows):
+    evaluation = evaluate(many_rows)
+    assert make_report([evaluation])["answers"] == []
+    german = next(row for row in evaluation["languages"] if row["lang"] == "de")
+    german["selective"] = {
+        "n_answered": 30,
+        "share_answered": 0.5,
+        "accuracy": 0.9,
+        "precision": 0.9,
+        "set_size": 1.25,
+        "set_coverage": 0.95,
+        "interval": (0.74, 0.97),
+    }
+    report = make_report([evaluation])
+    assert [row["name"] for row in report["answers"]] == ["German"]
+    assert "| German | 50.0 | 90.0 | 74.0–97.0 | 1.25 | 95.0 |" in render_markdown(report)
+    text = " ".join(Page(render_html(report)).text.split())
+    assert "What it answers" in text and "Right one in the set German 50.090.0" in text
+    german["selective"] = {**german["selective"], "set_size": None, "set_coverage": None}
+    text = Page(render_html(make_report([evaluation]))).text
+    assert "What it answers" in text and "Set size" not in text
+
+
 def test_words_that_overlap_or_lie_outside_are_left_out():
     words = [
         {"text": "bc", "start": 1, "end": 3, "weight": 1.0},
