@@ -57,6 +57,9 @@ def predict_cli(
     lang_field: str = Opt(
         "lang", "--lang-field", help="Field with the language tag, which calibrated pipelines use"
     ),
+    warnings: bool = Opt(
+        False, "--warnings", "-w", help="Add a field with what speaks against trusting the label"
+    ),
     component: Optional[str] = COMPONENT,
     input_format: Optional[str] = Opt(
         None, "--input-format", help="jsonl, csv, tsv, parquet or txt (default: by the name)"
@@ -85,6 +88,7 @@ def predict_cli(
             on_error=on_error,
             rejects=rejects,
             lang_field=lang_field,
+            warnings=warnings,
             component=component,
             input_format=input_format,
             output_format=output_format,
@@ -108,6 +112,7 @@ def predict(
     on_error: str = "stop",
     rejects: Optional[Path] = None,
     lang_field: str = "lang",
+    warnings: bool = False,
     component: Optional[str] = None,
     input_format: Optional[str] = None,
     output_format: Optional[str] = None,
@@ -144,14 +149,14 @@ def predict(
     n_docs = 0
     with ExitStack() as stack:
         bad = BadRows(input, on_error, rejects or _default_rejects(output), stack)
-        fields = AddedFields(task, format_out, all_scores, prefix)
+        fields = AddedFields(task, format_out, all_scores, prefix, warnings)
         rows = read_rows(input, format_in, text_field)
         good = _texts(rows, text_field, nlp.max_length, fields, bad)
         writer = RowWriter(stack.enter_context(open_output(output)), format_out)
         docs = _pipe_and_forget(nlp, good, lang_field, batch_size)
         for doc, (line, row) in tqdm(docs, unit="doc", disable=None, file=sys.stderr):
             try:
-                writer.write({**row, **fields.make(doc.cats)})
+                writer.write({**row, **fields.make(doc.cats, doc._.xlt_warning)})
                 n_docs += 1
             except ValueError as e:
                 bad.add(line, str(e), to_json(row))
@@ -191,11 +196,21 @@ class BadRows:
 class AddedFields:
     """Names and values of the fields that predictions add to a row."""
 
-    def __init__(self, task: "Task", format: str, all_scores: bool, prefix: Optional[str]):
+    def __init__(
+        self,
+        task: "Task",
+        format: str,
+        all_scores: bool,
+        prefix: Optional[str],
+        warnings: bool,
+    ):
         self.task, self.format, self.prefix = task, format, prefix
         self.bare = ["label", "cats"] if format == "jsonl" else ["label", "score"]
         if format != "jsonl" and all_scores:
             self.bare += [f"score_{label}" for label in task.labels]
+        self.warnings = warnings
+        if warnings:
+            self.bare.append("warning")
 
     @property
     def names(self) -> List[str]:
@@ -215,7 +230,7 @@ class AddedFields:
                 f"other names with --prefix, such as --prefix model_"
             )
 
-    def make(self, cats: Dict[str, float]) -> Dict[str, Any]:
+    def make(self, cats: Dict[str, float], warning: str) -> Dict[str, Any]:
         """RAISES (ValueError): If the scores are missing or not finite."""
         scores = {label: cats.get(label, math.nan) for label in self.task.labels}
         if not all(math.isfinite(score) for score in scores.values()):
@@ -228,6 +243,8 @@ class AddedFields:
         else:
             given = label if isinstance(label, str) else ";".join(label)
             values = [given, max(scores.values()), *scores.values()][: len(self.bare)]
+        if self.warnings:
+            values[len(self.bare) - 1 :] = [warning]
         return dict(zip(self.names, values, strict=True))
 
 

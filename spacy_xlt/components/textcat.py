@@ -28,9 +28,10 @@ from thinc.api import Model, Optimizer, set_dropout_rate
 from thinc.types import Floats2d
 
 from ..encoder_files import EncoderRecord
-from ..languages import get_doc_language, known_language, standardize_language
+from ..languages import get_doc_language, known_language, set_doc_warning, standardize_language
 from .gold import Gold, count_labels, read_gold
 from .starting import Started, read_started
+from .warning import StoredForecast, find_warning
 
 if TYPE_CHECKING:
     from ..layers.shim import TextCatShim
@@ -190,6 +191,10 @@ class XltTextCat(TrainablePipe):
             "train_langs": [],
             "tuned_langs": [],
             "temperatures": {},
+            # Of the accuracy in languages without labels, by their tags.
+            "forecasts": {},
+            # Whether documents get warnings (`doc._.xlt_warning`).
+            "warn": True,
         }
 
     @property
@@ -226,15 +231,20 @@ class XltTextCat(TrainablePipe):
 
     # -- prediction -------------------------------------------------------------------------
 
-    def predict(self, docs: Iterable[Doc]) -> numpy.ndarray:
-        """Probability of every label for every document. Shape: (n_docs, n_labels)"""
+    def predict(self, docs: Iterable[Doc], *, calibrated: bool = True) -> numpy.ndarray:
+        """Probability of every label for every document. Shape: (n_docs, n_labels)
+
+        calibrated (bool): Whether as `spacy xlt calibrate` left it, or as it was trained.
+        """
         from ..layers.losses import ACTIVATIONS
 
         docs = list(docs)
         if not docs:
             return numpy.zeros((0, len(self.labels)), dtype="f")
         logits = self.model.ops.to_numpy(self._predict_logits(docs))
-        scores = ACTIVATIONS[self.exclusive](self._temper(logits, docs))
+        if calibrated:
+            logits = self._temper(logits, docs)
+        scores = ACTIVATIONS[self.exclusive](logits)
         if not numpy.isfinite(scores).all():
             raise ValueError(
                 f"'{self.name}' predicted scores that are not numbers. Its weights are damaged; "
@@ -272,8 +282,27 @@ class XltTextCat(TrainablePipe):
         return self.model.predict(docs)
 
     def set_annotations(self, docs: Iterable[Doc], scores: numpy.ndarray) -> None:
+        docs = list(docs)
         for doc, row in zip(docs, scores.tolist(), strict=True):
             doc.cats.update(zip(self.labels, row, strict=True))
+        if self.cfg["warn"]:
+            self._set_warnings(docs)
+
+    def _set_warnings(self, docs: List[Doc]) -> None:
+        forecasts: Dict[str, StoredForecast] = self.cfg["forecasts"]
+        labelled_langs = [*self.cfg["train_langs"], *self.cfg["tuned_langs"]]
+        texts = [doc.text for doc in docs]
+        for doc, text, share in zip(docs, texts, self._unknown_shares(texts), strict=True):
+            lang = known_language(doc) if forecasts else ""
+            warning = find_warning(
+                text, lang, share, forecasts=forecasts, labelled_langs=labelled_langs
+            )
+            set_doc_warning(doc, self.name, warning)
+
+    def _unknown_shares(self, texts: List[str]) -> List[float]:
+        if self._shim.reading is None:  # another component divides texts into pieces
+            return [0.0] * len(texts)
+        return self._shim.unknown_shares(texts)
 
     def embed(self, docs: Iterable[Doc]) -> Floats2d:
         """The vector of each document that the head sees. Shape: (n_docs, width)"""
@@ -286,6 +315,21 @@ class XltTextCat(TrainablePipe):
                 f"'transformer' component instead."
             )
         return to_ops(self.model.ops, shim.embed([doc.text for doc in docs]))
+
+    def count_pieces(self, texts: Sequence[str]) -> List[Tuple[int, int]]:
+        """Word pieces of each text, and how many of them the encoder cannot read.
+
+        RETURNS (List[Tuple[int, int]]): Empty if another component divides texts into pieces.
+        """
+        return [] if self._shim.reading is None else self._shim.count_pieces(texts)
+
+    def set_forecasts(self, forecasts: Dict[str, StoredForecast]) -> None:
+        """Keep what to expect in languages without labels, for warnings (`doc._.xlt_warning`).
+
+        forecasts (Dict[str, StoredForecast]): By language tag; empty for none.
+        RAISES (ValueError): If a tag is no language.
+        """
+        self.cfg["forecasts"] = {standardize_language(k): v for k, v in forecasts.items()}
 
     def prepare_encoder_run(self, texts: List[str]) -> "EncoderRun":
         """The encoder's part of predicting texts, ready to be timed; see `layers.timing`.
@@ -427,6 +471,7 @@ class XltTextCat(TrainablePipe):
         added = [] if self._shim.is_ready else list(self.labels)
         self.cfg["labels"] = self._choose_labels(examples, labels, added, known)
         self.cfg["temperatures"] = {}
+        self.cfg["forecasts"] = {}
         self._check_class_weights()
         for label in self.labels:
             self.vocab.strings.add(label)

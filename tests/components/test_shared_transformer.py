@@ -269,3 +269,16 @@ def test_settings_out_of_range(make_shared):
         make_shared(ready=False, average_last=2.0)
     with pytest.raises(ValueError, match=r"head_rate_factor is -1\.0; allowed is 0 or more"):
         make_shared(ready=False, head_rate_factor=-1.0)
+
+
+def test_warnings_without_pieces_of_its_own(make_shared):
+    nlp = make_shared()
+    pipe = nlp.get_pipe("textcat")
+    assert pipe.count_pieces(["pizza"]) == []
+    assert nlp("")._.xlt_warning == "There is no text."
+    assert nlp("ᱚᱞ")._.xlt_warning == ""
+    bad = {"accuracy": 0.3, "interval": [0.2, 0.4], "alarm": True, "reason": "Not this one."}
+    pipe.set_forecasts({"sw": bad})
+    doc = nlp.make_doc("kuna jazz hapa")
+    doc._.xlt_lang = "sw"
+    assert nlp(doc)._.xlt_warning == "Not this one."

@@ -1,0 +1,70 @@
+"""Texts that a command reads whole, with their languages, from whatever holds texts."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Iterator, List
+
+from ..corpora.layout import DOCBIN_SUFFIX, ID_KEY, docbin_docs, read_docbin, standard_language
+from ..corpora.reader import find_files
+from ._rows import INPUT_FORMATS, find_format, get_text, read_rows
+
+# What a row may call its identity.
+ID_FIELDS = ("id", "index_id")
+
+
+@dataclass(frozen=True)
+class Text:
+    """A text, with or without a label.
+
+    lang (str): Standard tag, "" where unknown.
+    id (str): As its file has it, "" for none.
+    """
+
+    text: str
+    lang: str = ""
+    id: str = ""
+
+
+def read_texts(
+    path: Path, *, max_length: int, text_field: str = "text", lang_field: str = "lang"
+) -> List[Text]:
+    """All texts of a DocBin, a directory of corpus files, a table or a text file.
+
+    path (Path): Where they are.
+    max_length (int): Most characters, which is the pipeline's `nlp.max_length`.
+    text_field (str): Field of a row that holds the text.
+    lang_field (str): Field of a row that holds the language tag, if it has one.
+    RAISES (ValueError): If a row has no text that can be read, or an unknown language tag.
+    """
+    files = find_files(path) if path.is_dir() else [path]
+    return [
+        text
+        for file in files
+        for text in (
+            _docbin_texts(file, max_length)
+            if file.suffix == DOCBIN_SUFFIX
+            else _table_texts(file, max_length, text_field, lang_field)
+        )
+    ]
+
+
+def _docbin_texts(path: Path, max_length: int) -> Iterator[Text]:
+    from spacy.vocab import Vocab
+
+    for number, doc in enumerate(docbin_docs(path, read_docbin(path), Vocab()), start=1):
+        try:
+            text = get_text({"text": doc.text}, "text", max_length)
+        except ValueError as e:
+            raise ValueError(f"{path}, document {number}: {e}. Mend it, or leave it out.") from e
+        yield Text(text, doc._.xlt_lang, str(doc.user_data.get(ID_KEY, "")))
+
+
+def _table_texts(path: Path, max_length: int, text_field: str, lang_field: str) -> Iterator[Text]:
+    for line, row, _ in read_rows(path, find_format(path, None, INPUT_FORMATS, "txt"), text_field):
+        try:
+            text = get_text(row, text_field, max_length)
+            lang = standard_language(str(row.get(lang_field) or ""))
+        except ValueError as e:
+            raise ValueError(f"{path}:{line}: {e}. Mend the row, or leave it out.") from e
+        found = next((row[name] for name in ID_FIELDS if row.get(name) is not None), "")
+        yield Text(text, lang, str(found))
