@@ -150,12 +150,17 @@ def _read_all(folder: Path) -> List[Pipeline]:
 
 # What is known without any data: where a target is as sharp as the source, it is as accurate, and
 # sharpness is what it seems to be.
-VAGUE = Prior(np.array([0.0, 1.0, 0.0]), np.diag([0.1, 0.5, 1.0]) ** 2, 0.25, 0.4)
+VAGUE = Prior(np.array([0.0, 1.0, 0.0]), np.diag([0.1, 0.5, 1.0]) ** 2, 0.25, 0.7)
 
 
 def fit_prior(pipelines: List[Pipeline], left_out: Tuple[str, ...] = ()) -> Prior:
     """Coefficients of several pipelines: their mean and how they differ, by maximum likelihood
-    with vague priors; each pipeline's targets but those left out are its points."""
+    with vague priors; each pipeline's targets but those left out are its points.
+
+    Pipelines of one task share their sentences, so together they count as one.
+    """
+    n_of_task = Counter(pipeline.task for pipeline in pipelines)
+    weights = [1 / n_of_task[pipeline.task] for pipeline in pipelines]
     groups = []
     for pipeline in pipelines:
         langs = [lang for lang in pipeline.targets if lang not in left_out]
@@ -174,8 +179,8 @@ def fit_prior(pipelines: List[Pipeline], left_out: Tuple[str, ...] = ()) -> Prio
         prior = to_prior(values)
         total = 0.5 * (((prior.mean - VAGUE.mean) / vague) ** 2).sum()
         total += 0.5 * (((values[n : 2 * n + 1] - expected) / 0.7) ** 2).sum()
-        own = zip(groups, values[2 * n + 1 :], strict=True)
-        return float(total + sum(prior.loss(*group, log_spread) for group, log_spread in own))
+        own = zip(weights, groups, values[2 * n + 1 :], strict=True)
+        return float(total + sum(w * prior.loss(*group, log) for w, group, log in own))
 
     start = np.concatenate([VAGUE.mean, expected, np.zeros(len(groups))])
     return to_prior(minimize(loss, start, method="L-BFGS-B").x)
