@@ -36,6 +36,9 @@ MIN_TEXTS = 10
 MAX_RISK = 0.2
 # Share of letters that the encoder cannot read from which the alarm goes off in any case.
 MAX_UNREADABLE = 0.2
+# How far the noise in accuracies measured in several languages is the same: corpora often have the
+# same sentences in all, and a hard one is hard everywhere.
+SHARED_NOISE = 0.5
 # Agreement beyond chance is kept within this range, so that its logit is finite.
 AGREEMENT_RANGE = (0.02, 0.98)
 # What is worth a sentence: words in this many times the pieces of the source's (longer ones are
@@ -146,11 +149,12 @@ class Prior:
         """How unlikely measured languages of a pipeline are: minus the logarithm, up to a
         constant.
 
-        rows, measured, noise: As `Line` has them. Shapes: (n_langs, 3), (n_langs,), (n_langs,)
+        rows, measured, noise: As `Line` has them. Shapes: (n_langs, 3), (n_langs,),
+            (n_langs, n_langs)
         log_spread (float): The pipeline's own spread, as the logarithm of a multiple.
         """
         spread = self.spread * np.exp(log_spread)
-        covariance = rows @ self.covariance @ rows.T + np.diag(noise + spread**2)
+        covariance = rows @ self.covariance @ rows.T + noise + spread**2 * np.eye(len(rows))
         rest = measured - rows @ self.mean
         fit = np.linalg.slogdet(covariance)[1] + rest @ np.linalg.solve(covariance, rest)
         return 0.5 * float(fit + (log_spread / self.spread_log_sd) ** 2)
@@ -327,7 +331,9 @@ class Line:
         points = [self._measure(part) for part in labelled.values()]
         self.rows = np.array([row for row, _, _ in points]).reshape(-1, len(self.prior.mean))
         self.measured = np.array([measured for _, measured, _ in points])
-        self.noise = np.array([noise for _, _, noise in points])
+        noise = np.array([noise for _, _, noise in points])
+        self.noise = (1 - SHARED_NOISE) * np.diag(noise)
+        self.noise += SHARED_NOISE * np.sqrt(np.outer(noise, noise))
         self.spread = self._fit_spread()
 
     def _fit_spread(self) -> float:
@@ -365,7 +371,7 @@ class Line:
         effect = np.array([effect_variance * (lang == other) for other in self.n_labelled])
         common = self.rows @ prior.covariance @ row + effect
         known = self.rows @ prior.covariance @ self.rows.T
-        known += np.diag(self.noise + effect_variance)
+        known += self.noise + effect_variance * np.eye(len(self.rows))
         weights = np.linalg.solve(known, common)
         center = row @ prior.mean + weights @ (self.measured - self.rows @ prior.mean)
         variance = row @ prior.covariance @ row + effect_variance - weights @ common + noise
@@ -378,8 +384,11 @@ class Line:
         limit = (self.accuracy - MAX_GAP - chance) / (1 - chance)
         if limit <= 0.0:
             return middle, (low, high), 0.0
-        risk = norm.cdf((logit(limit) - self.agreement - center) / deviation)
-        return middle, (low, high), float(risk)
+        # The source's accuracy, and so the limit, is not known for certain either.
+        slope = (1 - chance) * limit * (1 - limit)
+        source_variance = self.accuracy * (1 - self.accuracy) / len(self.gold) / slope**2
+        distance = logit(limit) - self.agreement - center
+        return middle, (low, high), float(norm.cdf(distance / np.sqrt(variance + source_variance)))
 
     def signs(self, reading: Reading) -> Signs:
         """What the pipeline shows on texts."""
