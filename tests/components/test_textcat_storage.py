@@ -65,6 +65,8 @@ def test_the_files(trained_dir):
         "train_langs": ["en"],
         "tuned_langs": [],
         "temperatures": {},
+        "forecasts": {},
+        "warn": True,
     }
 
 

@@ -165,16 +165,13 @@ def test_labelled_languages_correct_it():
 
 def test_languages_off_the_line_make_it_unsure():
     source, decider = make_part(500), make_decider()
-    rng = np.random.default_rng(1)
     near = {f"x{i}": make_part(300, sure=1 + i / 4, seed=30 + i) for i in range(8)}
     far = {
         lang: Labelled(part.reading, np.roll(part.gold, i % 2, axis=1) if i % 2 else part.gold)
         for i, (lang, part) in enumerate(near.items())
     }
-    target = make_part(300, sure=2.0, seed=50)
     spreads = [Line(decider, source, labelled).spread for labelled in (near, far)]
     assert spreads[0] < spreads[1]
-    assert rng is not None and forecast(Line(decider, source, far), target)["risk"] >= 0.0
 
 
 def test_few_texts_make_it_unsure():
