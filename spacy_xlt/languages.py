@@ -17,6 +17,8 @@ EXTENSIONS: Dict[str, Any] = {
     "xlt_weight": 1.0,
     "xlt_decisions": {},
 }
+# Key in doc.user_data: warnings by the component that gave them.
+WARNINGS_KEY = "xlt_warnings"
 
 
 @functools.lru_cache(maxsize=1024)
@@ -75,14 +77,38 @@ def set_doc_language(doc: Doc, tag: str) -> None:
     doc._.xlt_lang = standardize_language(tag)
 
 
+def without_territory(tag: str) -> str:
+    """A standard tag without what tells a country's variety: `pt-BR` is `pt`."""
+    if "-" not in tag:
+        return tag
+    language = langcodes.Language.get(tag)
+    return langcodes.Language.make(language=language.language, script=language.script).to_tag()
+
+
+def get_doc_warning(doc: Doc) -> str:
+    """What classifiers have against trusting their labels of a Doc, "" for nothing."""
+    return " ".join(dict.fromkeys(doc.user_data.get(WARNINGS_KEY, {}).values()))
+
+
+def set_doc_warning(doc: Doc, component: str, warning: str) -> None:
+    """Record what a component warns of in place of what it did before; "" for nothing."""
+    warnings = doc.user_data.get(WARNINGS_KEY, {})
+    if warning or component in warnings:
+        kept = {name: text for name, text in warnings.items() if name != component}
+        doc.user_data[WARNINGS_KEY] = {**kept, component: warning} if warning else kept
+
+
 def register_doc_extensions() -> None:
-    """Declare the Doc extensions of this package; safe to call again.
+    """Declare the Doc extensions of this package, `doc._.xlt_warning` (read only) among them; safe
+    to call again.
 
     They must exist before a DocBin that carries them is read.
     """
     for name, default in EXTENSIONS.items():
         if not Doc.has_extension(name):
             Doc.set_extension(name, default=default)
+    if not Doc.has_extension("xlt_warning"):
+        Doc.set_extension("xlt_warning", getter=get_doc_warning)
 
 
 register_doc_extensions()

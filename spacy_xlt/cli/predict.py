@@ -68,6 +68,9 @@ def predict_cli(
     lang_field: str = Opt(
         "lang", "--lang-field", help="Field with the language tag, which calibrated pipelines use"
     ),
+    warnings: bool = Opt(
+        False, "--warnings", "-w", help="Add a field with what speaks against trusting the label"
+    ),
     component: Optional[str] = COMPONENT,
     input_format: Optional[str] = Opt(
         None, "--input-format", help="jsonl, csv, tsv, parquet or txt (default: by the name)"
@@ -97,6 +100,7 @@ def predict_cli(
             on_error=on_error,
             rejects=rejects,
             lang_field=lang_field,
+            warnings=warnings,
             component=component,
             input_format=input_format,
             output_format=output_format,
@@ -120,6 +124,7 @@ def predict(
     on_error: str = "stop",
     rejects: Optional[Path] = None,
     lang_field: str = "lang",
+    warnings: bool = False,
     component: Optional[str] = None,
     input_format: Optional[str] = None,
     output_format: Optional[str] = None,
@@ -156,7 +161,7 @@ def predict(
     n_docs = 0
     with ExitStack() as stack:
         bad = BadRows(input, on_error, rejects or _default_rejects(output), stack)
-        fields = AddedFields(task, format_out, all_scores, prefix)
+        fields = AddedFields(task, format_out, all_scores, prefix, warnings)
         rows = read_rows(input, format_in, text_field)
         good = _texts(rows, text_field, nlp.max_length, fields, bad)
         writer = RowWriter(stack.enter_context(open_output(output)), format_out)
@@ -203,13 +208,23 @@ class BadRows:
 class AddedFields:
     """Names and values of the fields that predictions add to a row."""
 
-    def __init__(self, task: "Task", format: str, all_scores: bool, prefix: Optional[str]):
+    def __init__(
+        self,
+        task: "Task",
+        format: str,
+        all_scores: bool,
+        prefix: Optional[str],
+        warnings: bool,
+    ):
         self.task, self.format, self.prefix = task, format, prefix
         self.bare = ["label", "cats"] if format == "jsonl" else ["label", "score"]
         if task.abstain == "coverage":
             self.bare.append("set")
         if format != "jsonl" and all_scores:
             self.bare += [f"score_{label}" for label in task.labels]
+        self.warnings = warnings
+        if warnings:
+            self.bare.append("warning")
 
     @property
     def names(self) -> List[str]:
@@ -247,7 +262,10 @@ class AddedFields:
             possible = [] if decision is None else list(decision["set"] or [])
             values.append(possible if self.format == "jsonl" else _join(possible))
         values += scores.values()
-        return dict(zip(self.names, values[: len(self.bare)], strict=True))
+        values = values[: len(self.bare) - self.warnings]
+        if self.warnings:
+            values.append(doc._.xlt_warning)
+        return dict(zip(self.names, values, strict=True))
 
 
 def _join(label: Union[None, str, Sequence[str]]) -> str:

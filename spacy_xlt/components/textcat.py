@@ -28,7 +28,7 @@ from thinc.api import Model, Optimizer, set_dropout_rate
 from thinc.types import Floats2d
 
 from ..encoder_files import EncoderRecord
-from ..languages import get_doc_language, known_language, standardize_language
+from ..languages import get_doc_language, known_language, set_doc_warning, standardize_language
 from .decisions import (
     Calibration,
     adjust_logits,
@@ -39,6 +39,7 @@ from .decisions import (
 )
 from .gold import Gold, count_labels, read_gold
 from .starting import Started, read_started
+from .warning import StoredForecast, find_warning
 
 if TYPE_CHECKING:
     from ..layers.attribution import PieceAttribution
@@ -201,6 +202,10 @@ class XltTextCat(TrainablePipe):
             "calibration": {},
             "abstain": "none",
             "zero_abstained": False,
+            # Of the accuracy in languages without labels, by their tags.
+            "forecasts": {},
+            # Whether documents get warnings (`doc._.xlt_warning`).
+            "warn": True,
         }
 
     @property
@@ -242,15 +247,20 @@ class XltTextCat(TrainablePipe):
 
     # -- prediction -------------------------------------------------------------------------
 
-    def predict(self, docs: Iterable[Doc]) -> numpy.ndarray:
-        """Probability of every label for every document. Shape: (n_docs, n_labels)"""
+    def predict(self, docs: Iterable[Doc], *, calibrated: bool = True) -> numpy.ndarray:
+        """Probability of every label for every document. Shape: (n_docs, n_labels)
+
+        calibrated (bool): Whether as `spacy xlt calibrate` left it, or as it was trained.
+        """
         from ..layers.losses import ACTIVATIONS
 
         docs = list(docs)
         if not docs:
             return numpy.zeros((0, len(self.labels)), dtype="f")
         logits = self.model.ops.to_numpy(self._predict_logits(docs))
-        scores = ACTIVATIONS[self.exclusive](self._adjust(logits, docs))
+        if calibrated:
+            logits = self._adjust(logits, docs)
+        scores = ACTIVATIONS[self.exclusive](logits)
         if not numpy.isfinite(scores).all():
             raise ValueError(
                 f"'{self.name}' predicted scores that are not numbers. Its weights are damaged; "
@@ -304,6 +314,24 @@ class XltTextCat(TrainablePipe):
             scores = self._decide(docs, scores)
         for doc, row in zip(docs, scores.tolist(), strict=True):
             doc.cats.update(zip(self.labels, row, strict=True))
+        if self.cfg["warn"]:
+            self._set_warnings(docs)
+
+    def _set_warnings(self, docs: List[Doc]) -> None:
+        forecasts: Dict[str, StoredForecast] = self.cfg["forecasts"]
+        labelled_langs = [*self.cfg["train_langs"], *self.cfg["tuned_langs"]]
+        texts = [doc.text for doc in docs]
+        for doc, text, share in zip(docs, texts, self._unknown_shares(texts), strict=True):
+            lang = known_language(doc) if forecasts else ""
+            warning = find_warning(
+                text, lang, share, forecasts=forecasts, labelled_langs=labelled_langs
+            )
+            set_doc_warning(doc, self.name, warning)
+
+    def _unknown_shares(self, texts: List[str]) -> List[float]:
+        if self._shim.reading is None:  # another component divides texts into pieces
+            return [0.0] * len(texts)
+        return self._shim.unknown_shares(texts)
 
     def _decide(self, docs: List[Doc], scores: numpy.ndarray) -> numpy.ndarray:
         """Write who gets an answer; returns the scores for `doc.cats`."""
@@ -374,6 +402,21 @@ class XltTextCat(TrainablePipe):
         if tokenizer is None:
             return None
         return [offsets for _, offsets in tokenizer.encode_with_offsets([d.text for d in docs])]
+
+    def count_pieces(self, texts: Sequence[str]) -> List[Tuple[int, int]]:
+        """Word pieces of each text, and how many of them the encoder cannot read.
+
+        RETURNS (List[Tuple[int, int]]): Empty if another component divides texts into pieces.
+        """
+        return [] if self._shim.reading is None else self._shim.count_pieces(texts)
+
+    def set_forecasts(self, forecasts: Dict[str, StoredForecast]) -> None:
+        """Keep what to expect in languages without labels, for warnings (`doc._.xlt_warning`).
+
+        forecasts (Dict[str, StoredForecast]): By language tag; empty for none.
+        RAISES (ValueError): If a tag is no language.
+        """
+        self.cfg["forecasts"] = {standardize_language(k): v for k, v in forecasts.items()}
 
     def prepare_encoder_run(self, texts: List[str]) -> "EncoderRun":
         """The encoder's part of predicting texts, ready to be timed; see `layers.timing`.
@@ -515,6 +558,7 @@ class XltTextCat(TrainablePipe):
         added = [] if self._shim.is_ready else list(self.labels)
         self.cfg["labels"] = self._choose_labels(examples, labels, added, known)
         self.set_calibration({})
+        self.cfg["forecasts"] = {}
         self._check_class_weights()
         for label in self.labels:
             self.vocab.strings.add(label)

@@ -73,6 +73,8 @@ class TextCatShim(Shim):
         self._pieces: BoundedCache[numpy.ndarray] = BoundedCache(CACHE_BYTES)
         self._features: BoundedCache[numpy.ndarray] = BoundedCache(CACHE_BYTES)
         self._frozen = WindowCache(CACHE_BYTES)
+        # Of the texts that were read last, by hash.
+        self._unknown_shares: Dict[bytes, float] = {}
         self._reset()
 
     def _reset(self) -> None:
@@ -325,6 +327,24 @@ class TextCatShim(Shim):
         """Piece ids of texts, without special pieces."""
         return self._tokenizer.encode(texts)
 
+    def count_pieces(self, texts: Sequence[str]) -> List[Tuple[int, int]]:
+        """Pieces of each text, and how many of them the encoder cannot read."""
+        tokenizer = self._tokenizer
+        return [
+            (ids.size, round(ids.size * tokenizer.unknown_share(ids))) for ids in self.encode(texts)
+        ]
+
+    def unknown_shares(self, texts: Sequence[str]) -> List[float]:
+        """Share of each text's pieces that the encoder cannot read, in [0, 1].
+
+        Those of the texts that were predicted last are known; others are divided into pieces.
+        """
+        known = self._unknown_shares  # another thread may replace it
+        shares = [known.get(text_hash(text)) for text in texts]
+        missing = [text for text, share in zip(texts, shares, strict=True) if share is None]
+        found = map(self._tokenizer.unknown_share, self.encode(missing) if missing else [])
+        return [next(found) if share is None else share for share in shares]
+
     @property
     def pooling(self) -> Pooling:
         assert self.reading is not None
@@ -385,9 +405,12 @@ class TextCatShim(Shim):
     def _embed(self, classifier: TextClassifier, texts: Sequence[str]) -> Tensor:
         """Pooled vectors; a text that comes more than once is computed once."""
         rows = {text: row for row, text in enumerate(dict.fromkeys(texts))}
-        batches = self._batches(
-            self._tokenizer.encode(list(rows)), max_pieces=self.settings.max_predict_pieces
-        )
+        pieces = self._tokenizer.encode(list(rows))
+        self._unknown_shares = {
+            text_hash(text): self._tokenizer.unknown_share(ids)
+            for text, ids in zip(rows, pieces, strict=True)
+        }
+        batches = self._batches(pieces, max_pieces=self.settings.max_predict_pieces)
         vectors = classifier.pool(batches, len(rows), self._dtype, Dropout(0.0))
         return vectors if len(rows) == len(texts) else vectors[[rows[text] for text in texts]]
 
@@ -557,7 +580,7 @@ class TextCatShim(Shim):
         # Optimizer state and caches belong to the process that trains.
         state.update(_optimizer=None, _inference=None, weight_seen=0.0, frozen_stamps={})
         state.update(_pieces=BoundedCache(CACHE_BYTES), _features=BoundedCache(CACHE_BYTES))
-        state.update(_frozen=WindowCache(CACHE_BYTES))
+        state.update(_frozen=WindowCache(CACHE_BYTES), _unknown_shares={})
         if self._mean is not None and self._model is not None:
             state.update(_mean=None, _model=self._averaged_copy())
         return state

@@ -280,3 +280,16 @@ def test_explanations_are_by_occlusion(make_shared):
     found = explain_texts(nlp, TEXTS, method="occlusion")
     assert [len(one["words"]) for one in found] == [3, 0, 5, 3]
     assert all(numpy.isfinite(word["weight"]) for one in found for word in one["words"])
+
+
+def test_warnings_without_pieces_of_its_own(make_shared):
+    nlp = make_shared()
+    pipe = nlp.get_pipe("textcat")
+    assert pipe.count_pieces(["pizza"]) == []
+    assert nlp("")._.xlt_warning == "There is no text."
+    assert nlp("ᱚᱞ")._.xlt_warning == ""
+    bad = {"accuracy": 0.3, "interval": [0.2, 0.4], "alarm": True, "reason": "Not this one."}
+    pipe.set_forecasts({"sw": bad})
+    doc = nlp.make_doc("kuna jazz hapa")
+    doc._.xlt_lang = "sw"
+    assert nlp(doc)._.xlt_warning == "Not this one."

@@ -67,6 +67,8 @@ def test_the_files(trained_dir):
         "calibration": {},
         "abstain": "none",
         "zero_abstained": False,
+        "forecasts": {},
+        "warn": True,
     }
 
 
