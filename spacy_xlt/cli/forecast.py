@@ -13,8 +13,9 @@ if TYPE_CHECKING:
     import numpy as np
     from spacy.language import Language
 
+    from ..evaluation.forecasts import Forecast, LanguageForecast
     from ..evaluation.task import Task
-    from ..trust.forecast import Forecast, Labelled, LanguageForecast, Reading
+    from ..trust.forecast import Labelled, Reading
 
 
 @command(xlt_cli, "forecast")

@@ -9,7 +9,7 @@ import jinja2
 from markupsafe import Markup
 
 from ..languages import language_name
-from .plots import plot_calibration
+from .plots import plot_calibration, plot_forecasts
 
 TEMPLATES = Path(__file__).parent / "templates"
 # What Markdown or HTML would take for markup, or a table for the end of a cell.
@@ -82,6 +82,7 @@ def _environment() -> jinja2.Environment:
         points_interval=points_interval,
         language=language_name,
         plot_calibration=lambda curve: Markup(plot_calibration(curve)),
+        plot_forecasts=lambda rows: Markup(plot_forecasts(rows)),
         md=escape_markdown,
         md_part=escape_markdown_part,
         md_link=link_markdown,

@@ -3,7 +3,7 @@
 import math
 from collections import Counter
 from datetime import UTC, datetime
-from typing import Dict, List, Literal, Optional, Sequence, Tuple
+from typing import Dict, List, Literal, Mapping, Optional, Sequence, Tuple
 
 import langcodes
 import numpy as np
@@ -13,7 +13,9 @@ from ..languages import language_name
 from .advice import compare_runs, find_warnings, further_steps, is_trusted, next_step
 from .calibration import CurvePoint
 from .comparison import compare_languages, transfer_intervals
+from .forecasts import Forecast
 from .metrics import Transfer, is_target, mean, measure_transfer, prf
+from .plots import Forecasted
 from .rendering import percent, render
 from .results import (
     Confidence,
@@ -160,6 +162,23 @@ class AnswerRow(TypedDict):
     selective: SelectiveResult
 
 
+class ForecastRow(TypedDict):
+    """A language's accuracy as forecast without its labels, and as measured in the last run.
+
+    measured, measured_interval: None where it was not measured.
+    """
+
+    lang: str
+    name: str
+    n: int
+    accuracy: float
+    interval: Interval
+    measured: Optional[float]
+    measured_interval: Optional[Interval]
+    alarm: bool
+    reasons: List[str]
+
+
 class Segment(TypedDict):
     """A part of a text.
 
@@ -188,6 +207,7 @@ class Report(TypedDict):
     confusions (List[Confusion]): All languages together, then each of them from the worst up.
     calibrations (List[Calibration]): All documents, the source languages, and the languages that
         are furthest off; empty without probabilities of exclusive labels.
+    forecasts (List[ForecastRow]): Alarms first, then by falling accuracy; empty without a forecast.
     answers (List[AnswerRow]): By language; empty if the pipeline abstains from nothing.
     """
 
@@ -204,18 +224,25 @@ class Report(TypedDict):
     confusions: List[Confusion]
     calibrations: List[Calibration]
     answers: List[AnswerRow]
+    forecasts: List[ForecastRow]
     mistakes: List[SureMistake]
     warnings: List[str]
     next_step: str
     further_steps: List[str]
 
 
-def make_report(evaluations: Sequence[Evaluation], *, title: Optional[str] = None) -> Report:
+def make_report(
+    evaluations: Sequence[Evaluation],
+    *,
+    title: Optional[str] = None,
+    forecast: Optional[Forecast] = None,
+) -> Report:
     """Bring evaluations together.
 
     evaluations (Sequence[Evaluation]): One or several, the one to compare with first and the one
         to look at closely last.
     title (Optional[str]): Heading; None makes one.
+    forecast (Optional[Forecast]): What the pipeline of the last run was expected to do.
     RETURNS (Report): What the pages show.
     RAISES (ValueError): If there is none, or if one has several labels per document and another
         has not.
@@ -261,6 +288,7 @@ def make_report(evaluations: Sequence[Evaluation], *, title: Optional[str] = Non
             for row in last["languages"]
             if row["selective"] is not None
         ],
+        "forecasts": _compare_forecasts(forecast, by_run[-1]) if forecast else [],
         "mistakes": [_show_mistake(mistake) for mistake in last["mistakes"]],
         "warnings": warnings,
         "next_step": next_step(last),
@@ -268,9 +296,30 @@ def make_report(evaluations: Sequence[Evaluation], *, title: Optional[str] = Non
     }
 
 
+def plotted_forecasts(report: Report) -> List[Forecasted]:
+    """The forecasts that can be compared with what was measured."""
+    return [
+        Forecasted(
+            name=row["lang"],
+            forecast=row["accuracy"],
+            forecast_interval=row["interval"],
+            measured=row["measured"],
+            measured_interval=row["measured_interval"],
+            alarm=row["alarm"],
+        )
+        for row in report["forecasts"]
+        if row["measured"] is not None and row["measured_interval"] is not None
+    ]
+
+
 def render_html(report: Report) -> str:
     """One self-contained HTML page: no script, no network, light and dark, screen and paper."""
-    return render("report.html.jinja", report=report, axis=make_axis(report))
+    return render(
+        "report.html.jinja",
+        report=report,
+        axis=make_axis(report),
+        plotted=plotted_forecasts(report),
+    )
 
 
 def render_markdown(report: Report) -> str:
@@ -500,6 +549,28 @@ def _make_calibration(title: str, group: GroupResult, confidence: Confidence) ->
         "excess_error": confidence["excess_error"],
         "curve": confidence["curve"],
     }
+
+
+def _compare_forecasts(
+    forecast: Forecast, measured: Mapping[str, LanguageResult]
+) -> List[ForecastRow]:
+    rows: List[ForecastRow] = [
+        {
+            "lang": row["lang"],
+            "name": language_name(row["lang"]),
+            "n": row["n"],
+            "accuracy": row["accuracy"],
+            "interval": row["interval"],
+            "measured": measured[row["lang"]]["accuracy"] if row["lang"] in measured else None,
+            "measured_interval": (
+                measured[row["lang"]]["interval"] if row["lang"] in measured else None
+            ),
+            "alarm": row["alarm"],
+            "reasons": row["reasons"],
+        }
+        for row in forecast["languages"]
+    ]
+    return sorted(rows, key=lambda row: (not row["alarm"], -row["accuracy"], row["lang"]))
 
 
 def _show_mistake(mistake: ConfidentMistake) -> SureMistake:

@@ -238,19 +238,10 @@ def read_evaluation(path: Path) -> Evaluation:
     RETURNS (Evaluation): Its content.
     RAISES (ValueError): If it is damaged or something else.
     """
-    path = Path(path)
     again = "Make it with: python -m spacy xlt evaluate PIPELINE CORPORA --output FILE.json"
-    if not path.is_file():
-        raise ValueError(f"There is no file '{path}'. {again}")
-    try:
-        evaluation = _EVALUATION.validate_json(path.read_bytes(), strict=True)
-    except ValidationError as e:
-        error = e.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in error["loc"]) or "the file"
-        raise ValueError(
-            f"'{path}' is not the result of an evaluation, or is damaged: {where}: "
-            f"{error['msg']}. {again}"
-        ) from e
+    evaluation: Evaluation = read_checked(
+        path, _EVALUATION, what="the result of an evaluation", again=again
+    )
     for row in evaluation["languages"]:
         if not len(row["documents"]) == len(row["correct"]) == row["n"]:
             raise ValueError(
@@ -265,6 +256,26 @@ def read_evaluation(path: Path) -> Evaluation:
                 f"labels. {again}"
             )
     return evaluation
+
+
+def read_checked(path: Path, adapter: TypeAdapter, *, what: str, again: str) -> Any:
+    """The JSON in a file, if it is what it should be.
+
+    what (str): What that is, to complete "is not …".
+    again (str): How to make such a file.
+    RAISES (ValueError): If there is no file, or something else in it.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise ValueError(f"There is no file '{path}'. {again}")
+    try:
+        return adapter.validate_json(path.read_bytes(), strict=True)
+    except ValidationError as e:
+        error = e.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in error["loc"]) or "the file"
+        raise ValueError(
+            f"'{path}' is not {what}, or is damaged: {where}: {error['msg']}. {again}"
+        ) from e
 
 
 def docs_per_second(evaluation: Evaluation) -> float:

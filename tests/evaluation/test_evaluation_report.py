@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from spacy_xlt.evaluation.forecasts import read_forecast
 from spacy_xlt.evaluation.rendering import TEMPLATES, escape_markdown, interval, percent, points
 from spacy_xlt.evaluation.report import (
     MAX_MATRIX,
     make_axis,
     make_report,
+    plotted_forecasts,
     render_html,
     render_markdown,
     script_name,
@@ -139,6 +141,72 @@ def test_answers_of_a_pipeline_that_abstains(evaluate, many_rows):
     german["selective"] = {**german["selective"], "set_size": None, "set_coverage": None}
     text = Page(render_html(make_report([evaluation]))).text
     assert "What it answers" in text and "Set size" not in text
+
+
+SIGNS = {
+    "confidence": 0.5,
+    "sharpness": 0.4,
+    "halves": 0.3,
+    "frequent_answer": "A",
+    "frequent_share": 0.6,
+    "pieces_per_word": None,
+    "unknown_share": None,
+    "unreadable_share": None,
+    "unreadable_script": "",
+}
+
+
+def make_forecast(*rows):
+    return {
+        "format": "spacy_xlt.forecast.v1",
+        "pipeline": "xx_pipeline",
+        "component": "textcat",
+        "source_langs": ["en"],
+        "n_source": 60,
+        "source_accuracy": 0.9,
+        "source_signs": SIGNS,
+        "labelled_langs": [],
+        "languages": [
+            {
+                "lang": lang,
+                "n": 100,
+                "n_labelled": 0,
+                "accuracy": accuracy,
+                "interval": [accuracy - 0.1, accuracy + 0.05],
+                "gap": 0.9 - accuracy,
+                "risk": float(bool(reasons)),
+                "alarm": bool(reasons),
+                "reasons": reasons,
+                "signs": SIGNS,
+            }
+            for lang, accuracy, reasons in rows
+        ],
+        "too_few": {},
+    }
+
+
+def test_forecasts_beside_what_was_measured(evaluate, many_rows, tmp_path):
+    path = tmp_path / "forecast.json"
+    made = make_forecast(("de", 0.85, []), ("fr", 0.8, []), ("th", 0.4, ["It <cannot> read it."]))
+    path.write_text(dump_json(made), encoding="utf8")
+    report = make_report([evaluate(many_rows)], forecast=read_forecast(path))
+    assert [row["lang"] for row in report["forecasts"]] == ["th", "de", "fr"]
+    thai, german, french = report["forecasts"]
+    assert (thai["measured"], german["measured"], french["measured"]) == (0.5, 0.8, None)
+    assert [row.name for row in plotted_forecasts(report)] == ["th", "de"]
+    page = Page(render_html(report))
+    assert "It <cannot> read it." in page.text and "cannot" not in page.tags
+    assert ("class", "drawn") in page.attributes
+    assert "| German | 100 | 85.0 | 75.0–90.0 | 80.0 |  |" in render_markdown(report)
+    assert "| French | 100 | 80.0 | 70.0–85.0 | – |  |" in render_markdown(report)
+    unmeasured = make_report(
+        [evaluate([("en", "A", "A")])], forecast=make_forecast(("fr", 0.8, []))
+    )
+    assert "Forecast without labels" in render_html(unmeasured)
+    assert plotted_forecasts(unmeasured) == []
+    path.write_text('{"format": "spacy_xlt.evaluation.v1"}', encoding="utf8")
+    with pytest.raises(ValueError, match="is not a forecast, or is damaged"):
+        read_forecast(path)
 
 
 def test_words_that_overlap_or_lie_outside_are_left_out():
