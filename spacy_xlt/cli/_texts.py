@@ -34,8 +34,11 @@ def read_texts(
     max_length (int): Most characters, which is the pipeline's `nlp.max_length`.
     text_field (str): Field of a row that holds the text.
     lang_field (str): Field of a row that holds the language tag, if it has one.
-    RAISES (ValueError): If a row has no text that can be read, or an unknown language tag.
+    RAISES (ValueError): If there is nothing, a row has no text that can be read, or its language
+        tag is none.
     """
+    if not path.exists():
+        raise ValueError(f"There is no file or directory '{path}' with texts.")
     files = find_files(path) if path.is_dir() else [path]
     return [
         text

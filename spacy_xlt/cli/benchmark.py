@@ -9,8 +9,6 @@ from ._app import BATCH_SIZE, CODE_PATH, COMPONENT, GPU_ID, Arg, Opt, command, m
 from ._pipeline import load_pipeline
 
 if TYPE_CHECKING:
-    from spacy.language import Language
-
     from ..evaluation.results import CorpusRecord
     from ..evaluation.speed import Range, SpeedResult
 
@@ -71,6 +69,7 @@ def benchmark(
     from tqdm import tqdm
 
     from ..evaluation.speed import measure_speed
+    from ._texts import read_texts
     from .evaluate import record_corpus
 
     if n_texts < 1:
@@ -81,7 +80,7 @@ def benchmark(
     else:
         corpus = record_corpus(path)
     nlp = load_pipeline(pipeline, gpu_id=gpu_id, code_path=code_path)
-    found = read_texts(nlp, path, text_field)
+    found = [row.text for row in read_texts(path, max_length=nlp.max_length, text_field=text_field)]
     if not found:
         raise ValueError(f"'{path}' holds no text, so there is nothing to measure with.")
     return measure_speed(
@@ -94,25 +93,6 @@ def benchmark(
         corpora=[corpus],
         progress=lambda rounds: tqdm(rounds, unit="run", disable=None, file=sys.stderr),
     )
-
-
-def read_texts(nlp: "Language", path: Path, text_field: str) -> List[str]:
-    """All texts of a corpus, a table or a text file.
-
-    RAISES (ValueError): If a row has no text.
-    """
-    from ..corpora.reader import create_corpus_v1
-    from ._rows import INPUT_FORMATS, find_format, get_text, read_rows
-
-    if path.is_dir() or path.suffix == ".spacy":
-        return [eg.reference.text for eg in create_corpus_v1(path=str(path))(nlp)]
-    texts = []
-    for line, row, _ in read_rows(path, find_format(path, None, INPUT_FORMATS, "txt"), text_field):
-        try:
-            texts.append(get_text(row, text_field, nlp.max_length))
-        except ValueError as e:
-            raise ValueError(f"{path}:{line}: {e}. Mend the row, or leave it out.") from e
-    return texts
 
 
 def draw_evenly(texts: List[str], n: int) -> List[str]:

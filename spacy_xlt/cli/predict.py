@@ -165,7 +165,7 @@ def predict(
         rows = read_rows(input, format_in, text_field)
         good = _texts(rows, text_field, nlp.max_length, fields, bad)
         writer = RowWriter(stack.enter_context(open_output(output)), format_out)
-        docs = _pipe_and_forget(nlp, good, lang_field, batch_size)
+        docs = pipe_and_forget(nlp, good, lang_field, batch_size)
         for doc, (line, row) in tqdm(docs, unit="doc", disable=None, file=sys.stderr):
             try:
                 writer.write({**row, **fields.make(doc)})
@@ -293,7 +293,7 @@ def _texts(
         yield text, (line, row)
 
 
-def _pipe_and_forget(
+def pipe_and_forget(
     nlp: "Language",
     texts: Iterable[Tuple[str, Tuple[int, Dict[str, Any]]]],
     lang_field: str,
