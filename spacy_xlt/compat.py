@@ -9,6 +9,7 @@ EXTRAS = {
     "hassil": "assist",
     "home_assistant_intents": "assist",
     "pyarrow": "parquet",
+    "simplemma": "lexicon",
 }
 
 

@@ -38,11 +38,12 @@ GROUND_MODULES = {
     "compat",
     "languages",
     "pieces",
+    "words",
     "files",
     "encoder_files",
     "optimizers",
 }
-WITHOUT_TORCH = ("corpora", "alignment", "evaluation", "languages", "pieces")
+WITHOUT_TORCH = ("corpora", "alignment", "evaluation", "languages", "pieces", "words")
 # The only places that speak the transformers library's names.
 WITH_TRANSFORMERS = ("layers/encoder.py", "encoders/", "translation/")
 
