@@ -10,7 +10,9 @@ _SPACELESS = re.compile(
     "\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff66-\uff9f\U00020000-\U0003ffff]"
 )
 # Addresses and names of accounts, in which nothing is a word.
-_ADDRESS = re.compile(r"\S*(?:://|www\.|@)\S*")
+_ADDRESS = re.compile(
+    r"(?<![A-Za-z0-9.+_-])(?:[A-Za-z0-9.+_-]*(?:@|://)|www\.)[!-~]*", re.IGNORECASE
+)
 # Join the letters around them without being letters: zero-width joiners and soft hyphens.
 _JOINERS = "\u200c\u200d\u00ad"
 _APOSTROPHES = "'\u2019"
@@ -29,7 +31,7 @@ def word_spans(text: str) -> List[Span]:
     with its marks. Apostrophes within a word belong to it, but an elided word before one is a
     word of its own. Addresses and names of accounts have no words.
     """
-    addresses = [match.span() for match in _ADDRESS.finditer(text)]
+    text = _ADDRESS.sub(lambda match: " " * len(match[0]), text)
     spans: List[Span] = []
     start = -1  # of the word that is being read
     for i, char in enumerate(text):
@@ -45,11 +47,7 @@ def word_spans(text: str) -> List[Span]:
         else:
             start = _close(text, spans, start, i)
     _close(text, spans, start, len(text))
-    return [
-        (start, end)
-        for start, end in spans
-        if not any(first <= start < last for first, last in addresses)
-    ]
+    return spans
 
 
 def is_spaceless(char: str) -> bool:

@@ -6,8 +6,7 @@ from typing import Iterable, Sequence
 
 from ..languages import language_name
 from ..types import Lexicon
-from ..words import word_spans
-from .substitution import find_match
+from .substitution import Words, find_match
 
 # Below it a lexicon does nothing, or is of other languages than it says.
 MIN_SHARE = 0.01
@@ -53,13 +52,13 @@ def measure_coverage(lexicon: Lexicon, texts: Iterable[str]) -> Coverage:
     n_words = 0
     lacking: Counter = Counter()
     for text in texts:
-        spans = word_spans(text)
-        n_words += len(spans)
+        words = Words(text)
+        n_words += len(words)
         i = 0
-        while i < len(spans):
-            match = find_match(text, spans, i, lexicon)
+        while i < len(words):
+            match = find_match(words, i, lexicon)
             if match is None:
-                start, end = spans[i]
+                start, end = words.span(i, i + 1)
                 lacking[text[start:end].lower()] += 1
             i = i + 1 if match is None else match.end
     return Coverage(n_words, n_words - lacking.total(), lacking)

@@ -1,5 +1,6 @@
 """Words of a text replaced by what lexicons say about them."""
 
+import re
 import unicodedata
 from dataclasses import dataclass
 from random import Random
@@ -10,6 +11,44 @@ from ..words import Span, capitalize, is_spaceless, uppercase, word_spans
 
 # What may stand between the words of one headword.
 _GAPS = ("", " ", "-", "\u00a0")
+# After these a capital says nothing about the word.
+_SENTENCE_END = re.compile(r"[.!?:\u2026\n\"\u201c\u201e\u00ab(\u00a1\u00bf]")
+
+
+class Words:
+    """The words of a text, as they are looked up."""
+
+    def __init__(self, text: str):
+        self.text = text
+        self.spans = word_spans(text)
+        self.is_shouted = text.isupper()
+
+    def __len__(self) -> int:
+        return len(self.spans)
+
+    def span(self, start: int, end: int) -> Span:
+        """Where words stand, from one up to, but not with, another."""
+        return self.spans[start][0], self.spans[end - 1][1]
+
+    def phrase(self, start: int, end: int) -> str:
+        """Words as a lexicon should be asked for them.
+
+        The capital of a sentence's first word is left out, and so are those of a text without
+        small letters.
+        """
+        phrase = self.text[slice(*self.span(start, end))]
+        if self.is_shouted:
+            return phrase.lower()
+        if self._is_first(start) and (len(phrase) == 1 or not phrase.isupper()):
+            return phrase[0].lower() + phrase[1:]
+        return phrase
+
+    def gap(self, i: int) -> str:
+        """What stands between a word and the one before it."""
+        return self.text[self.spans[i - 1][1] : self.spans[i][0]]
+
+    def _is_first(self, i: int) -> bool:
+        return i == 0 or _SENTENCE_END.search(self.gap(i)) is not None
 
 
 @dataclass(frozen=True)
@@ -37,19 +76,16 @@ def replace_words(text: str, lexicons: Sequence[Lexicon], *, rate: float, rng: R
     rate (float): Chance of each word to be translated, in [0, 1].
     rng (Random): Source of chance.
     """
-    spans = word_spans(text)
+    words = Words(text)
     parts: List[Tuple[int, int, str]] = []  # what is replaced, and by what
     i = 0
-    while i < len(spans):
-        if rng.random() >= rate:
-            i += 1
-            continue
-        found = _draw_match(text, spans, i, lexicons, rng)
+    while i < len(words):
+        found = _draw_match(words, i, lexicons, rng) if rng.random() < rate else None
         if found is None:
             i += 1
             continue
         lexicon, match = found
-        start, end = spans[match.start][0], spans[match.end - 1][1]
+        start, end = words.span(match.start, match.end)
         translation = rng.choice(match.entry.translations)
         headword = match.entry.headword
         cased = match_case(translation, text[start:end], headword, lexicon.to_lang)
@@ -70,32 +106,26 @@ def match_case(translation: str, original: str, headword: str, lang: str) -> str
     return translation
 
 
-def find_match(text: str, spans: Sequence[Span], i: int, lexicon: Lexicon) -> Optional[Match]:
+def find_match(words: Words, i: int, lexicon: Lexicon) -> Optional[Match]:
     """The longest headword that starts at a word."""
     end = i + 1
-    while end < len(spans) and end - i < lexicon.max_words and _is_phrase(text, spans, end):
+    while end < len(words) and end - i < lexicon.max_words and words.gap(end) in _GAPS:
         end += 1
     for j in range(end, i, -1):
-        phrase = text[spans[i][0] : spans[j - 1][1]]
-        entry = lexicon.find(phrase.lower() if text.isupper() else phrase)
+        entry = lexicon.find(words.phrase(i, j))
         if entry is not None:
             return Match(i, j, entry)
     return None
 
 
 def _draw_match(
-    text: str, spans: Sequence[Span], i: int, lexicons: Sequence[Lexicon], rng: Random
+    words: Words, i: int, lexicons: Sequence[Lexicon], rng: Random
 ) -> Optional[Tuple[Lexicon, Match]]:
     for lexicon in rng.sample(lexicons, len(lexicons)):
-        match = find_match(text, spans, i, lexicon)
+        match = find_match(words, i, lexicon)
         if match is not None:
             return lexicon, match
     return None
-
-
-def _is_phrase(text: str, spans: Sequence[Span], i: int) -> bool:
-    """Whether a word and the one before it may stand in one headword."""
-    return text[spans[i - 1][1] : spans[i][0]] in _GAPS
 
 
 def _join(text: str, parts: Sequence[Tuple[int, int, str]]) -> str:
@@ -103,20 +133,26 @@ def _join(text: str, parts: Sequence[Tuple[int, int, str]]) -> str:
 
     parts (Sequence[Tuple[int, int, str]]): Start, end and replacement of each.
     """
-    joined, position = "", 0
+    pieces: List[str] = []
+    position = 0
     for start, end, translation in parts:
         kept = text[position:start]
-        if position and kept == " " and _are_spaceless(joined, translation):
-            kept = ""
-        joined = _append(_append(joined, kept), translation)
+        if not (pieces and kept == " " and _are_spaceless(pieces[-1], translation)):
+            _append(pieces, kept)
+        _append(pieces, translation)
         position = end
-    return _append(joined, text[position:])
+    _append(pieces, text[position:])
+    return "".join(pieces)
 
 
-def _append(left: str, right: str) -> str:
-    """Two pieces of a text, with a space where letters meet whose scripts have one."""
-    meet = _is_letter(left[-1:]) and _is_letter(right[:1]) and not _are_spaceless(left, right)
-    return f"{left} {right}" if meet else left + right
+def _append(pieces: List[str], piece: str) -> None:
+    """Add a piece of a text, after a space where letters meet whose scripts have one."""
+    if not piece:
+        return
+    last = pieces[-1] if pieces else ""
+    if _is_letter(last[-1:]) and _is_letter(piece[:1]) and not _are_spaceless(last, piece):
+        pieces.append(" ")
+    pieces.append(piece)
 
 
 def _are_spaceless(left: str, right: str) -> bool:

@@ -18,6 +18,8 @@ _DIGITS = {
 _SENSE = re.compile(r"^\d+\.(\s+|$)")
 # Remarks on grammar, field and pronunciation, in any bracket.
 _REMARK = re.compile(r"<[^<>]*>|\[[^\[\]]*\]|\([^()]*\)|\{[^{}]*\}")
+# Signs of a pronunciation, which no word is written with.
+_IPA = re.compile("[\u02c8\u02cc\u02d0]")
 _SEPARATOR = re.compile(r"[,;/\u060c\u061b\u3001\uff0c\uff1b]")
 _EDGES = " \t.?!:\"'\u2026\u2013-\u3002"
 
@@ -88,7 +90,7 @@ def parse_entry(text: str) -> List[str]:
         is_open = is_open or n_numbers > 0
         items = [_clean(item) for item in _SEPARATOR.split(_REMARK.sub(" ", body))]
         if is_open and any(items):
-            translations += [item for item in items if item]
+            translations += [item for item in items if item and not _IPA.search(item)]
             is_open = False
     return list(dict.fromkeys(translations))
 
