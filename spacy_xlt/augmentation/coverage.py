@@ -67,6 +67,8 @@ def measure_coverage(lexicon: Lexicon, texts: Iterable[str]) -> Coverage:
 def judge_lexicon(lexicon: Lexicon, texts: Sequence[str]) -> Judgement:
     """Measure how much of some texts a lexicon knows, and say if that is too little."""
     coverage = measure_coverage(lexicon, texts)
+    if coverage.share >= 1.0 / WRONG_DIRECTION:
+        return Judgement(coverage, "", False)
     inverse = measure_coverage(lexicon.inverted(), texts)
     name = (
         f"The lexicon from {language_name(lexicon.from_lang)} into "

@@ -81,9 +81,11 @@ def create_lexicons_v1(
     RAISES (ValueError): If there is none, or one cannot be read.
     """
     settings: Any = {"lemmas": lemmas, "max_translations": max_translations}
-    if not path or not Path(path).is_dir():
-        return [create_lexicon_v1(path=path, **settings)]
-    named = find_lexicons(Path(path))
+    if path and Path(path).is_dir():
+        named = find_lexicons(Path(path))
+    else:
+        alone = create_lexicon_v1(path=path, **settings)
+        named = {Path(str(path)): (alone.from_lang, alone.to_lang)}
     wanted = None if to_langs is None else {standardize_language(lang) for lang in to_langs}
     source = None if from_lang is None else standardize_language(from_lang)
     chosen = [

@@ -169,6 +169,7 @@ def test_a_file_is_read_again_only_if_it_changed(folder):
         ({"path": ""}, "No path to a lexicon is given"),
         ({"path": "/no/such/en-de.tsv"}, "There is no lexicon '/no/such/en-de.tsv'"),
         ({"path": "/no/such"}, "The languages of '/no/such' are unknown"),
+        ({"path": "en-sw.tsv", "from_lang": "sw"}, "no lexicon from 'sw' into any language"),
         ({"path": ".", "from_lang": "fr"}, "no lexicon from 'fr' into any language. It has: de-en"),
         ({"path": ".", "from_lang": "en", "to_langs": ["sw", "yo"]}, "from 'en' into yo. It has:"),
     ],
