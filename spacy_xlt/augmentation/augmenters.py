@@ -8,7 +8,7 @@ from typing import Callable, Iterator, List, Sequence, Union
 from spacy.language import Language
 from spacy.training import Example
 
-from ..languages import get_doc_language
+from ..languages import get_doc_language, language_name
 from ..types import Lexicon
 from ..words import word_spans
 from .coverage import judge_lexicon
@@ -16,6 +16,8 @@ from .substitution import replace_words
 
 # Words of the first documents after which coverage is judged.
 JUDGED_WORDS = 1000
+# Documents of other languages, and none of the lexicons', after which that is told.
+MANY_FOREIGN = 100
 
 Augmenter = Callable[[Language, Example], Iterator[Example]]
 # Makes the texts of a document's copies, with a source of chance.
@@ -102,13 +104,17 @@ class WordAugmenter:
         # The first texts, until there are enough to judge the lexicons by; then none.
         self._sample: List[str] = []
         self._n_sampled = 0
+        self._n_foreign = 0
 
     def __call__(self, nlp: Language, example: Example) -> Iterator[Example]:
         """YIELDS (Example): The example itself, then its copies."""
         yield example
         text = example.reference.text
         lang = get_doc_language(example.reference)
-        if not example.reference.cats or lang not in ("", self.from_lang):
+        if not example.reference.cats:
+            return
+        if lang not in ("", self.from_lang):
+            self._note_foreign(lang)
             return
         self._judge_lexicons(text)
         seen = {text}
@@ -116,6 +122,16 @@ class WordAugmenter:
             if copy not in seen:
                 seen.add(copy)
                 yield _copy_example(nlp, example, copy, weight=self.weight)
+
+    def _note_foreign(self, lang: str) -> None:
+        self._n_foreign += 1
+        if self._n_foreign == MANY_FOREIGN and not self._n_sampled:
+            warnings.warn(
+                f"The first {MANY_FOREIGN} documents are not in {language_name(self.from_lang)}, "
+                f"the language of the lexicons' words, but in {language_name(lang)} and the like, "
+                f"so they get no copies. Give lexicons from their language.",
+                stacklevel=3,
+            )
 
     def _judge_lexicons(self, text: str) -> None:
         if self._n_sampled >= JUDGED_WORDS:
@@ -159,7 +175,10 @@ def _copy_example(nlp: Language, example: Example, text: str, *, weight: float) 
     original = example.reference
     reference, predicted = nlp.make_doc(text), nlp.make_doc(text)
     reference.cats = dict(original.cats)
-    reference.user_data.update(original.user_data)
+    for key, value in original.user_data.items():
+        # What belongs to places in the text, ("._.", name, start, end), does not fit another.
+        if not isinstance(key, tuple) or key[2] is None:
+            reference.user_data[key] = value
     reference._.xlt_weight = original._.xlt_weight * weight
     predicted._.xlt_lang = original._.xlt_lang
     return Example(predicted, reference)

@@ -49,7 +49,8 @@ def read_freedict(path: Path) -> Iterator[Pair]:
         )
     data = _read_data(found[0])
     seen = set()
-    for number, line in enumerate(index.read_text(encoding="utf8").splitlines(), start=1):
+    lines = index.read_text(encoding="utf8", errors="replace").rstrip("\n").split("\n")
+    for number, line in enumerate(lines, start=1):
         headword, *place = line.split("\t")
         if headword.startswith(_ABOUT):
             continue

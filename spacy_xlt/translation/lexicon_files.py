@@ -75,19 +75,7 @@ def read_pairs(path: Path, *, from_lang: str, to_lang: str, format: Format = "au
             first_bad = first_bad or line
         else:
             pairs.append(line)
-    n_lines = len(pairs) + n_bad
-    if n_bad > MAX_BAD_SHARE * n_lines:
-        raise ValueError(
-            f"'{path}' is no lexicon in the format '{chosen}': {n_bad:,} of its {n_lines:,} lines "
-            f"are wrong, the first one being {first_bad}. Mend it, or say how it is written "
-            f"(format: {', '.join(FORMATS[1:])})."
-        )
-    if n_bad:
-        warnings.warn(
-            f"'{path}': {n_bad:,} of {n_lines:,} lines are left out, the first one being "
-            f"{first_bad}.",
-            stacklevel=2,
-        )
+    _check_bad_lines(path, chosen, n_bad, len(pairs) + n_bad, first_bad)
     if not pairs:
         raise ValueError(
             f"'{path}' has no translation from '{from_lang}' into '{to_lang}' in the format "
@@ -142,6 +130,21 @@ def languages_of_name(path: Path) -> Optional[Tuple[str, str]]:
     return None
 
 
+def _check_bad_lines(path: Path, format: Format, n_bad: int, n_lines: int, first: str) -> None:
+    """Warn of lines that are left out. RAISES (ValueError): If they are too many."""
+    if n_bad > MAX_BAD_SHARE * n_lines:
+        raise ValueError(
+            f"'{path}' is no lexicon in the format '{format}': {n_bad:,} of its {n_lines:,} lines "
+            f"are wrong, the first one being {first}. Mend it, or say how it is written (format: "
+            f"{', '.join(FORMATS[1:])})."
+        )
+    if n_bad:
+        warnings.warn(
+            f"'{path}': {n_bad:,} of {n_lines:,} lines are left out, the first one being {first}.",
+            stacklevel=3,
+        )
+
+
 def _guess_format(path: Path) -> Format:
     if path.name.endswith((INDEX_SUFFIX, *DATA_SUFFIXES)):
         return "freedict"
@@ -184,9 +187,9 @@ def _read_lines(
         cells = [" ".join(cell.split()) for cell in split(text)]
         header = _header_languages(cells) if is_first else None
         is_first = False
-        if header == (from_lang, to_lang) and from_lang != to_lang:
+        if header == (from_lang, to_lang):
             continue
-        if header == (to_lang, from_lang) and from_lang != to_lang:
+        if header == (to_lang, from_lang):
             raise ValueError(
                 f"'{path}' is a lexicon from '{to_lang}' into '{from_lang}', as its header says; "
                 f"needed is one from '{from_lang}' into '{to_lang}'. Turn it round with: "
@@ -229,13 +232,13 @@ def _read_panlex(path: Path, from_lang: str, to_lang: str) -> Iterator[Pair]:
             f"header with lang1, expr1, lang2, expr2 or with meaning, lang, expr, and optionally "
             f"quality."
         )
-    rows = list(csv.reader((text for _, text in lines), delimiter=delimiter))
+    quoting = csv.QUOTE_NONE if delimiter == "\t" else csv.QUOTE_MINIMAL
+    reader = csv.reader((text for _, text in lines), delimiter=delimiter, quoting=quoting)
+    rows = list(reader)
     whole = [row for row in rows if len(row) == len(names)]
-    if len(rows) - len(whole) > MAX_BAD_SHARE * len(rows):
-        raise ValueError(
-            f"'{path}': {len(rows) - len(whole):,} of {len(rows):,} rows have not the "
-            f"{len(names)} columns of the header."
-        )
+    bad = next((row for row in rows if len(row) != len(names)), [])
+    first = f"one with {len(bad)} columns instead of {len(names)}: {delimiter.join(bad)[:60]!r}"
+    _check_bad_lines(path, "panlex", len(rows) - len(whole), len(rows), first)
     if qualities:
         whole.sort(key=lambda row: -_to_number(row[qualities[0]]))
     if is_long:

@@ -147,6 +147,27 @@ def test_languages_recorded_after_training_are_the_source(make_nlp):
     assert cfg["train_langs"] == ["en"] and cfg["tuned_langs"] == []
 
 
+def test_what_belongs_to_a_place_in_the_text_is_not_copied(nlp, create):
+    example = make_example(nlp)
+    example.reference.user_data["._.", "note", 3, 7] = "want"
+    _, copy = create()(nlp, example)
+    assert ("._.", "note", 3, 7) not in copy.reference.user_data
+    assert copy.reference.user_data["._.", "xlt_lang", None, None] == "en"
+
+
+def test_lexicons_of_another_language_than_all_texts_are_a_warning(nlp, create):
+    augment = create()
+    foreign = make_example(nlp, lang="de")
+    for _ in range(99):
+        list(augment(nlp, foreign))
+    with pytest.warns(UserWarning, match="first 100 documents are not in English, .*in German"):
+        list(augment(nlp, foreign))
+    mixed = create()
+    for _ in range(101):
+        list(mixed(nlp, make_example(nlp, lang="")))
+        list(mixed(nlp, foreign))
+
+
 def test_a_lexicon_that_knows_hardly_a_word_is_a_warning(nlp, create):
     useless = WordLexicon([Pair("x", "y")], from_lang="en", to_lang="fr", lemmas=False)
     augment = create(lexicons=[make_lexicon(), useless])

@@ -37,6 +37,7 @@ def test_tsv(read):
     assert read(table([("eng", "DE"), *PAIRS])) == PAIRS
     # Another pair of tags is a pair of words.
     assert read(table([("de", "fr"), *PAIRS])) == [("de", "fr"), *PAIRS]
+    assert read("en\ten\nbig\tlarge\n", langs=("en", "en")) == [("big", "large")]
 
 
 def test_muse(read):
@@ -79,6 +80,17 @@ def test_panlex(read, separator):
     assert sorted(synonyms) == [("Gewässer", "Wasser"), ("Wasser", "Gewässer")]
 
 
+def test_a_few_bad_rows_of_panlex_are_counted(read):
+    content = table([*PANLEX, *PANLEX[1:] * 50, ("eng", "x")])
+    with pytest.warns(UserWarning, match="1 of 205 lines are left out, .*one with 2 columns"):
+        assert len(read(content)) == 3
+
+
+def test_quotes_are_letters_where_tabs_divide(read):
+    content = table([PANLEX[0], ("eng", 'a 5"', "deu", '"x', "1"), *PANLEX[1:]])
+    assert ('a 5"', '"x') in read(content)
+
+
 def test_freedict(tmp_path):
     index = write_freedict(tmp_path, "freedict-eng-deu", [("water", "water /x/\nWasser <neut>\n")])
     assert read_pairs(index, from_lang="en", to_lang="de") == [("water", "Wasser")]
@@ -100,7 +112,11 @@ def test_a_few_bad_lines_are_left_out_and_counted(read):
         (table([("de", "en"), *PAIRS]), {}, "lexicon from 'de' into 'en', as its header.*--invert"),
         (table(PANLEX), {"langs": ("en", "yo")}, "no translation from 'en' into 'yo' .*'panlex'"),
         ("a,b,c\n", {"format": "panlex"}, "no table of PanLex's: its columns are a, b, c.*expr1"),
-        (table(PANLEX) + "eng\twater\n", {}, "1 of 5 rows have not the 5 columns of the header"),
+        (
+            table(PANLEX) + "eng\twater\n",
+            {},
+            "1 of its 5 lines.*2 columns instead of 5",
+        ),
         ("", {}, "has no translation from 'en' into 'de' in the format 'tsv'"),
         ("x\ty\n", {"format": "xml"}, "format is 'xml'. Allowed are auto, tsv, muse, panlex, free"),
     ],
