@@ -1,5 +1,6 @@
 """`spacy xlt lexicon`: convert bilingual lexicons, and see what they know."""
 
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Dict, List, Optional, Sequence, Tuple
 
@@ -37,9 +38,13 @@ def lexicon_convert_cli(
     """
     Write lexicons of any format as one TSV file, without remarks, explanations and repetitions.
     """
-    lexicon, n_pairs = convert(
-        sources, out, format=format, from_lang=from_lang, to_lang=to_lang, invert=invert
-    )
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        lexicon, n_pairs = convert(
+            sources, out, format=format, from_lang=from_lang, to_lang=to_lang, invert=invert
+        )
+    for warning in caught:
+        msg.warn(str(warning.message))
     kept = len(lexicon.pairs())
     msg.info(
         f"{kept:,} of {n_pairs:,} pairs kept, for {len(lexicon):,} words; left out are phrases, "
@@ -106,24 +111,23 @@ def convert(
     langs = standardize_language(first), standardize_language(second)
     pairs = []
     for source in sources:
-        if invert or languages_of_name(source) == (langs[1], langs[0]) != langs:
-            read = read_pairs(
-                source,
-                from_lang=langs[1],
-                to_lang=langs[0],
-                format=format,  # type: ignore[arg-type]
-            )
-            pairs += invert_pairs(read)
-        else:
-            pairs += read_pairs(
-                source,
-                from_lang=langs[0],
-                to_lang=langs[1],
-                format=format,  # type: ignore[arg-type]
-            )
+        is_back = invert or languages_of_name(source) == langs[::-1] != langs
+        first, second = langs[::-1] if is_back else langs
+        read = read_pairs(
+            source,
+            from_lang=first,
+            to_lang=second,
+            format=format,  # type: ignore[arg-type]
+        )
+        pairs += invert_pairs(read) if is_back else read
     lexicon = WordLexicon(
         pairs, from_lang=langs[0], to_lang=langs[1], lemmas=False, max_translations=MAX_WRITTEN
     )
+    if not len(lexicon):
+        raise ValueError(
+            f"None of the {len(pairs):,} pairs is of use: all are long phrases or have digits, the "
+            f"first one being {' → '.join(pairs[0])!r}. Check the columns and the format."
+        )
     write_pairs(out, lexicon.pairs(), from_lang=langs[0], to_lang=langs[1])
     return lexicon, len(pairs)
 

@@ -45,6 +45,13 @@ def test_other_directions_are_turned_round_by_name_or_option(run, source, tmp_pa
     assert pairs_of(tmp_path / "sw-en.tsv", "sw", "en")[0] == ("maji", "water")
 
 
+def test_lines_that_are_left_out_are_told(run, tmp_path):
+    path = tmp_path / "source.tsv"
+    path.write_text("".join(f"word{'x' * i}\tneno\n" for i in range(150)) + "alone\n")
+    output = run("convert", path, tmp_path / "en-sw.tsv")
+    assert "1 of 151 lines are left out" in output and "150 of 150 pairs kept" in output
+
+
 def test_what_lexicons_know_of_a_corpus(run, tmp_path, corpus_dir):
     folder = tmp_path / "lexicons"
     folder.mkdir()
@@ -73,6 +80,7 @@ def test_worries_name_the_numbers(run, tmp_path, corpus_dir):
         (["convert", "nope.txt", "en-sw.tsv"], "There is no lexicon 'nope.txt'"),
         (["convert", "SOURCE", "en-sw.tsv", "-f", "muse"], "of its 4 lines are wrong"),
         (["convert", "SOURCE", "en-sw.tsv", "-f", "xml"], "format is 'xml'. Allowed are auto"),
+        (["convert", "LONG", "en-sw.tsv"], "None of the 1 pairs is of use: all are long phrases"),
         (["check", "SOURCE", "CORPUS"], "are unknown: its name is not like"),
         (["check", "nope/en-sw.tsv", "CORPUS"], "There is no lexicon 'nope/en-sw.tsv'"),
     ],
@@ -81,7 +89,8 @@ def test_mistakes_are_told_without_a_traceback(
     run, source, tmp_path, corpus_dir, monkeypatch, arguments, message
 ):
     monkeypatch.chdir(tmp_path)
-    places = {"SOURCE": source, "CORPUS": corpus_dir / "train.spacy"}
+    (tmp_path / "long.txt").write_text("water\twhat falls from the sky\n", encoding="utf8")
+    places = {"SOURCE": source, "LONG": "long.txt", "CORPUS": corpus_dir / "train.spacy"}
     assert message in run(*(places.get(a, a) for a in arguments), code=1)
     assert not (tmp_path / "en-sw.tsv").exists()
 
