@@ -232,9 +232,11 @@ def _read_panlex(path: Path, from_lang: str, to_lang: str) -> Iterator[Pair]:
             f"header with lang1, expr1, lang2, expr2 or with meaning, lang, expr, and optionally "
             f"quality."
         )
-    quoting = csv.QUOTE_NONE if delimiter == "\t" else csv.QUOTE_MINIMAL
-    reader = csv.reader((text for _, text in lines), delimiter=delimiter, quoting=quoting)
-    rows = list(reader)
+    texts = [text for _, text in lines]
+    if delimiter == "\t":  # where quotes are letters
+        rows = [text.split(delimiter) for text in texts]
+    else:
+        rows = list(csv.reader(texts))
     whole = [row for row in rows if len(row) == len(names)]
     bad = next((row for row in rows if len(row) != len(names)), [])
     first = f"one with {len(bad)} columns instead of {len(names)}: {delimiter.join(bad)[:60]!r}"
