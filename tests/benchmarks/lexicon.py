@@ -92,41 +92,33 @@ def run(
 
 
 @app.command("gains")
-def gains() -> None:
-    """Show what lexicons bring, by language, over the seeds that both recipes have."""
+def gains(recipe: str = "lexicon", baseline: str = "zero_shot") -> None:
+    """Show what a recipe brings over another, by language, over the seeds that both have."""
     runs = {path.stem: json.loads(path.read_text()) for path in sorted(RESULTS.glob("*.json"))}
-    print("\n".join(summarise(runs)))
+    print("\n".join(summarise(runs, baseline, recipe)))
 
 
-def summarise(runs: Dict[str, Dict[str, Any]]) -> List[str]:
+def summarise(runs: Dict[str, Dict[str, Any]], baseline: str, recipe: str) -> List[str]:
     """Lines of a Markdown table over runs by name, and of means with intervals."""
-    seeds = [
-        name.rsplit("seed", 1)[1]
-        for name in runs
-        if name.startswith("lexicon") and name.replace("lexicon", "zero_shot", 1) in runs
-    ]
-    with_lexicons = runs[f"lexicon-en-seed{seeds[0]}"]["lexicons"]
-    right = {
-        recipe: {
-            lang: np.mean(
-                [
-                    np.array(list(runs[f"{recipe}-en-seed{seed}"]["correct"][lang]), dtype=float)
-                    for seed in seeds
-                ],
-                axis=0,
-            )
-            for lang in runs[f"{recipe}-en-seed{seeds[0]}"]["correct"]
-        }
-        for recipe in RECIPES
+    by_seed = {
+        name: {run["seed"]: run for run in runs.values() if run["recipe"] == name}
+        for name in (baseline, recipe)
     }
-    targets = [lang for lang in right["zero_shot"] if lang not in ("en", *sib200.LEFT_OUT)]
+    seeds = sorted(set(by_seed[baseline]) & set(by_seed[recipe]))
+    if not seeds:
+        raise ValueError(f"{baseline} and {recipe} have no run with the same seed.")
+    before, after = (
+        _mean_right([by_seed[name][seed] for seed in seeds]) for name in (baseline, recipe)
+    )
+    with_lexicons = by_seed[recipe][seeds[0]]["lexicons"]
+    targets = [lang for lang in before if lang not in ("en", *sib200.LEFT_OUT)]
     covered = [lang for lang in targets if lang in with_lexicons]
-    low = [lang for lang in covered if right["zero_shot"][lang].mean() < NEEDS_HELP]
-    lines = ["| language | lexicon | zero-shot | with lexicons | gain |", "|---|---|---|---|---|"]
-    for lang in sorted(right["zero_shot"], key=lambda lang: right["zero_shot"][lang].mean()):
-        before, after = (right[recipe][lang].mean() for recipe in RECIPES)
+    low = [lang for lang in covered if before[lang].mean() < NEEDS_HELP]
+    lines = [f"| language | lexicon | {baseline} | {recipe} | gain |", "|---|---|---|---|---|"]
+    for lang in sorted(before, key=lambda lang: before[lang].mean()):
+        old, new = before[lang].mean(), after[lang].mean()
         has = "yes" if lang in with_lexicons else ""
-        lines.append(f"| {lang} | {has} | {before:.3f} | {after:.3f} | {after - before:+.3f} |")
+        lines.append(f"| {lang} | {has} | {old:.3f} | {new:.3f} | {new - old:+.3f} |")
     lines += ["", f"{len(seeds)} seeds; mean gains in points, with 95 % intervals:", ""]
     groups = {
         f"have a lexicon and stand below {NEEDS_HELP:.2f}": low,
@@ -135,9 +127,7 @@ def summarise(runs: Dict[str, Dict[str, Any]]) -> List[str]:
         "all targets": targets,
     }
     for name, langs in groups.items():
-        differences = np.stack(
-            [right["lexicon"][lang] - right["zero_shot"][lang] for lang in langs], axis=1
-        )
+        differences = np.stack([after[lang] - before[lang] for lang in langs], axis=1)
         means = resample_ratios(differences, np.ones_like(differences)).mean(axis=1)
         low_end, high_end = percentile_interval(means) or (float("nan"), float("nan"))
         mean = statistics.mean(differences.mean(axis=0))
@@ -146,6 +136,14 @@ def summarise(runs: Dict[str, Dict[str, Any]]) -> List[str]:
             f"({100 * low_end:+.1f} to {100 * high_end:+.1f})"
         )
     return lines
+
+
+def _mean_right(runs: List[Dict[str, Any]]) -> Dict[str, np.ndarray]:
+    """How often runs have each sentence right, by language. Shape: (n_sentences,)"""
+    return {
+        lang: np.mean([list(map(int, run["correct"][lang])) for run in runs], axis=0)
+        for lang in runs[0]["correct"]
+    }
 
 
 def measure(nlp: Language, corpora: Path, lexicon_langs: List[str]) -> Dict[str, Any]:
