@@ -13,6 +13,7 @@ EXTRAS = {
     "optuna": "search",
     "py3langid": "language",
     "pyarrow": "parquet",
+    "simplemma": "lexicon",
     "tensorboardX": "tensorboard",
     "wandb": "wandb",
 }

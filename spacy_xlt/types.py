@@ -1,7 +1,7 @@
 """Types shared by all rooms of the house; imports nothing heavy."""
 
 from dataclasses import dataclass
-from typing import Literal, Optional, Union
+from typing import Literal, NamedTuple, Optional, Protocol, Tuple, Union, runtime_checkable
 
 # How the piece vectors of a window become one vector.
 Pooling = Literal["mean", "cls", "last"]
@@ -35,3 +35,34 @@ class EncoderSettings:
     normalize: bool
     window_pieces: int
     overlap_pieces: int
+
+
+class LexiconEntry(NamedTuple):
+    """What a lexicon says about a word.
+
+    headword (str): The word as the lexicon spells it.
+    translations (Tuple[str, ...]): Its translations, the best first; at least one.
+    """
+
+    headword: str
+    translations: Tuple[str, ...]
+
+
+@runtime_checkable
+class Lexicon(Protocol):
+    """Words of one language and their translations into another, or into its own: synonyms.
+
+    from_lang (str): Standard tag of the words' language.
+    to_lang (str): Standard tag of the translations' language.
+    max_words (int): Words in the longest headword.
+    """
+
+    from_lang: str
+    to_lang: str
+    max_words: int
+
+    def find(self, text: str) -> Optional[LexiconEntry]:
+        """The entry of a word or phrase as it stands in a text; None if there is none."""
+
+    def inverted(self) -> "Lexicon":
+        """The lexicon for the other direction."""

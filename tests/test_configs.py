@@ -17,12 +17,16 @@ CONFIGS = sorted(path.name for path in FOLDER.glob("*.cfg"))
 def paths(tmp_path_factory, corpus_dir, trained_deep):
     """All paths that a config may ask for."""
     encoder, start = trained_deep
+    lexicons = tmp_path_factory.mktemp("lexicons")
+    (lexicons / "en-sw.tsv").write_text("today\tleo\nis there\tkuna\n", encoding="utf8")
+    (lexicons / "en-zh.txt").write_text("want 想要\nhere 这里\n", encoding="utf8")
     return {
         "paths.train": str(corpus_dir / "train.spacy"),
         "paths.dev": str(corpus_dir / "dev"),
         "paths.encoder": str(encoder),
         "paths.start": str(start),
         "paths.source": str(corpus_dir / "train.spacy"),
+        "paths.lexicons": str(lexicons),
     }
 
 
@@ -47,7 +51,7 @@ def overrides_of(name, paths):
 
 def test_there_are_configs():
     assert {"zero_shot.cfg", "finetune.cfg", "few_shot.cfg", "frozen.cfg"} <= set(CONFIGS)
-    assert "shared_transformer.cfg" in CONFIGS
+    assert {"shared_transformer.cfg", "lexicon.cfg"} <= set(CONFIGS)
 
 
 @pytest.mark.parametrize("name", CONFIGS)

@@ -39,11 +39,21 @@ GROUND_MODULES = {
     "languages",
     "detection",
     "pieces",
+    "words",
     "files",
     "encoder_files",
     "optimizers",
 }
-WITHOUT_TORCH = ("corpora", "alignment", "evaluation", "languages", "detection", "pieces")
+WITHOUT_TORCH = (
+    "corpora",
+    "augmentation",
+    "alignment",
+    "evaluation",
+    "languages",
+    "detection",
+    "pieces",
+    "words",
+)
 # The only places that speak the transformers library's names.
 WITH_TRANSFORMERS = ("layers/encoder.py", "encoders/", "translation/")
 

@@ -13,6 +13,7 @@ from . import evaluate as _evaluate  # noqa: F401
 from . import explain as _explain  # noqa: F401
 from . import forecast as _forecast  # noqa: F401
 from . import init as _init  # noqa: F401
+from . import lexicon as _lexicon  # noqa: F401
 from . import package as _package  # noqa: F401
 from . import predict as _predict  # noqa: F401
 from . import project as _project  # noqa: F401

@@ -1,0 +1,163 @@
+"""`spacy xlt lexicon`: convert bilingual lexicons, and see what they know."""
+
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Dict, List, Optional, Sequence, Tuple
+
+from ._app import Arg, Opt, command, group, msg
+
+if TYPE_CHECKING:
+    from ..augmentation.coverage import Judgement
+    from ..translation.lexicon import WordLexicon
+
+lexicon_cli = group("lexicon", help="Bilingual lexicons: convert, check")
+# Translations of a word that are written; training keeps the first few of them.
+MAX_WRITTEN = 10
+EXAMPLE_WORDS = 10
+
+
+@command(lexicon_cli, "convert")
+def lexicon_convert_cli(
+    sources: List[Path] = Arg(
+        ..., help="Lexicons of one pair of languages; FreeDict's .index or .dict.dz file"
+    ),
+    out: Path = Arg(..., help="TSV file to write, best named like en-de.tsv"),
+    format: str = Opt("auto", "--format", "-f", help="auto, tsv, muse, panlex or freedict"),
+    from_lang: Optional[str] = Opt(
+        None, "--from", help="Language of the words to translate. Without it: by the name of OUT"
+    ),
+    to_lang: Optional[str] = Opt(
+        None, "--to", help="Language of the translations. Without it: by the name of OUT"
+    ),
+    invert: bool = Opt(
+        False,
+        "--invert",
+        help="Sources are of the other direction; those named freedict-deu-eng.index are known",
+    ),
+) -> None:
+    """
+    Write lexicons of any format as one TSV file, without remarks, explanations and repetitions.
+    """
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        lexicon, n_pairs = convert(
+            sources, out, format=format, from_lang=from_lang, to_lang=to_lang, invert=invert
+        )
+    for warning in caught:
+        msg.warn(str(warning.message))
+    kept = len(lexicon.pairs())
+    msg.info(
+        f"{kept:,} of {n_pairs:,} pairs kept, for {len(lexicon):,} words; left out are phrases, "
+        f"explanations and repetitions"
+    )
+    msg.good(f"Lexicon from '{lexicon.from_lang}' into '{lexicon.to_lang}': {out}")
+
+
+@command(lexicon_cli, "check")
+def lexicon_check_cli(
+    lexicons: Path = Arg(..., help="A lexicon named like en-de.tsv, or a directory of them"),
+    corpus: Path = Arg(..., help="Texts that will be trained on (.spacy, .jsonl, directory)"),
+    lemmas: bool = Opt(
+        True, "--lemmas/--no-lemmas", help="Look words up by their dictionary form too"
+    ),
+) -> None:
+    """Show how many words of a corpus each lexicon knows, and which frequent ones it does not."""
+    rows, worries = [], []
+    for lexicon, judgement in check(lexicons, corpus, lemmas=lemmas):
+        coverage = judgement.coverage
+        rows.append(
+            (
+                f"{lexicon.from_lang} to {lexicon.to_lang}",
+                f"{len(lexicon):,}",
+                f"{coverage.n_found:,} of {coverage.n_words:,}",
+                f"{100 * coverage.share:.1f} %",
+                ", ".join(word for word, _ in coverage.lacking.most_common(EXAMPLE_WORDS)),
+            )
+        )
+        worries += [judgement.worry] if judgement.worry else []
+    header = ("Languages", "Headwords", "Words known", "Share", "Frequent words it lacks")
+    msg.table(rows, header=header, divider=True, aligns=tuple("lrrrl"), max_col=60, spacing=2)
+    for worry in worries:
+        msg.warn(worry)
+    if not worries:
+        msg.good("Nothing here should worry you.")
+
+
+def convert(
+    sources: Sequence[Path],
+    out: Path,
+    *,
+    format: str = "auto",
+    from_lang: Optional[str] = None,
+    to_lang: Optional[str] = None,
+    invert: bool = False,
+) -> Tuple["WordLexicon", int]:
+    """Write lexicons as one TSV file.
+
+    RETURNS (Tuple[WordLexicon, int]): What was written, and the number of pairs read.
+    RAISES (ValueError): If the languages are unknown or a source cannot be read.
+    """
+    from ..languages import standardize_language
+    from ..translation.lexicon import WordLexicon, invert_pairs
+    from ..translation.lexicon_files import languages_of_name, read_pairs, write_pairs
+
+    first, second = languages_of_name(out) or (None, None)
+    first, second = from_lang or first, to_lang or second
+    if first is None or second is None:
+        raise ValueError(
+            f"The languages of '{out}' are unknown: its name is not like 'en-de.tsv'. Give them "
+            f"with --from and --to."
+        )
+    langs = standardize_language(first), standardize_language(second)
+    pairs = []
+    for source in sources:
+        is_back = invert or languages_of_name(source) == langs[::-1] != langs
+        first, second = langs[::-1] if is_back else langs
+        read = read_pairs(
+            source,
+            from_lang=first,
+            to_lang=second,
+            format=format,  # type: ignore[arg-type]
+        )
+        pairs += invert_pairs(read) if is_back else read
+    lexicon = WordLexicon(
+        pairs, from_lang=langs[0], to_lang=langs[1], lemmas=False, max_translations=MAX_WRITTEN
+    )
+    if not len(lexicon):
+        raise ValueError(
+            f"None of the {len(pairs):,} pairs is of use: all are long phrases or have digits, the "
+            f"first one being {' → '.join(pairs[0])!r}. Check the columns and the format."
+        )
+    write_pairs(out, lexicon.pairs(), from_lang=langs[0], to_lang=langs[1])
+    return lexicon, len(pairs)
+
+
+def check(
+    path: Path, corpus: Path, *, lemmas: bool = True
+) -> List[Tuple["WordLexicon", "Judgement"]]:
+    """Measure what lexicons know of a corpus' texts in their language, or in no known one.
+
+    path (Path): A lexicon, or a directory of them.
+    RETURNS (List[Tuple[WordLexicon, Judgement]]): Each lexicon and what to think of it.
+    RAISES (ValueError): If a lexicon cannot be read, or the corpus has no such text.
+    """
+    import spacy
+
+    from ..augmentation.coverage import judge_lexicon
+    from ..corpora.reader import create_corpus_v1
+    from ..languages import UNKNOWN, get_doc_language
+    from ..translation.lexicon import create_lexicons_v1
+
+    texts: Dict[str, List[str]] = {}
+    for example in create_corpus_v1(path=str(corpus))(spacy.blank("xx")):
+        texts.setdefault(get_doc_language(example.reference), []).append(example.reference.text)
+    found = []
+    for lexicon in create_lexicons_v1(path=path, lemmas=lemmas):
+        own = [*texts.get(lexicon.from_lang, []), *texts.get(UNKNOWN, [])]
+        if not own:
+            raise ValueError(
+                f"'{corpus}' has no text in '{lexicon.from_lang}', the language of the lexicon "
+                f"into '{lexicon.to_lang}'. Languages found there: {', '.join(sorted(texts))}."
+            )
+        found.append((lexicon, judge_lexicon(lexicon, own)))
+    return found
