@@ -4,11 +4,16 @@ import re
 import unicodedata
 from typing import List, Tuple
 
-# Scripts that put no space between words: Thai and Lao, Tibetan, Burmese, Khmer, kana, Han.
-_SPACELESS = re.compile(
-    "[\u0e00-\u0eff\u0f00-\u0fff\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3040-\u30ff"
-    "\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff66-\uff9f\U00020000-\U0003ffff]"
+# Scripts that put no spaces between words, as they stand in a regular expression: Han, Hiragana,
+# Thai, Lao, Tibetan, Myanmar, Khmer, Tai Le, New Tai Lue, Tai Tham, Balinese, Javanese.
+SPACELESS = (
+    "\u2e80-\u2fdf\u3005-\u3007\u3021-\u3029\u3031-\u3035\u3038-\u309f\u3400-\u4dbf\u4e00-\u9fff"
+    "\uf900-\ufaff\U00020000-\U0003ffff\u0e00-\u0e7f\u0e80-\u0eff\u0f00-\u0fff\u1000-\u109f"
+    "\ua9e0-\ua9ff\uaa60-\uaa7f\u1780-\u17ff\u1950-\u19df\u1a20-\u1aaf\u1b00-\u1b7f\ua980-\ua9df"
 )
+# Katakana has none either, but a run of it mostly is one word.
+KATAKANA = "\u30a0-\u30ff\u31f0-\u31ff\uff66-\uff9f"
+_SPACELESS = re.compile(f"[{SPACELESS}{KATAKANA}]")
 # Addresses and names of accounts, in which nothing is a word.
 _ADDRESS = re.compile(
     r"(?<![A-Za-z0-9.+_-])(?:[A-Za-z0-9.+_-]*(?:@|://)|www\.)[!-~]*", re.IGNORECASE
@@ -21,6 +26,7 @@ _MAX_ELIDED = 2
 # Languages whose capital of i has a dot.
 _DOTTED = ("tr", "az")
 
+# Characters, from and up to.
 Span = Tuple[int, int]
 
 

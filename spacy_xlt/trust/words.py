@@ -3,20 +3,14 @@
 import re
 import unicodedata
 from bisect import bisect_left, bisect_right
-from typing import Iterator, List, Sequence, Tuple
+from typing import Iterator, List, Sequence
 
-# Characters, from and up to.
-Span = Tuple[int, int]
+from ..words import SPACELESS, Span
 
 # What stands between white space; Ethiopic also has a mark of its own for that.
 _RUN = re.compile(r"[^\s\u1361]+")
-# Scripts that put no spaces between words: Han, Hiragana (a run of Katakana is a word), Thai, Lao,
-# Tibetan, Myanmar, Khmer, Tai Le, New Tai Lue, Tai Tham, Balinese, Javanese.
-_UNSPACED = re.compile(
-    "[\u2e80-\u2fdf\u3005-\u3007\u3021-\u3029\u3031-\u3035\u3038-\u309f\u3400-\u4dbf\u4e00-\u9fff"
-    "\uf900-\ufaff\U00020000-\U0003ffff\u0e00-\u0e7f\u0e80-\u0eff\u0f00-\u0fff\u1000-\u109f"
-    "\ua9e0-\ua9ff\uaa60-\uaa7f\u1780-\u17ff\u1950-\u19df\u1a20-\u1aaf\u1b00-\u1b7f\ua980-\ua9df]+"
-)
+# A run of Katakana is taken for a word.
+_UNSPACED = re.compile(f"[{SPACELESS}]+")
 _JOINERS = "\u200c\u200d"
 
 
