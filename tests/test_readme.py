@@ -31,8 +31,12 @@ def workplace(tmp_path, encoder_dir, monkeypatch):
     (tmp_path / "encoders" / "multilingual-e5-small").symlink_to(encoder_dir)
     rows = ["text,label,lang"]
     for label, texts in ENGLISH.items():
-        rows += [f"{text} {i},{label},en" for text in texts for i in range(10)]
+        rows += [f"{text} {i},{label},en" for text in texts for i in range(25)]
         rows += [f"{GERMAN[label]} {i},{label},de" for i in range(20)]
+    unlabelled = [
+        {"text": f"{text} {i}", "lang": "de"} for text in GERMAN.values() for i in range(9)
+    ]
+    srsly.write_jsonl(tmp_path / "unlabelled.jsonl", unlabelled)
     (tmp_path / "my_texts.csv").write_text("\n".join(rows) + "\n", encoding="utf8")
     srsly.write_jsonl(tmp_path / "new_texts.jsonl", [{"text": "das spiel", "id": 7}])
     monkeypatch.chdir(tmp_path)
@@ -67,6 +71,12 @@ def test_own_file_to_package_and_its_speed(workplace):
     assert set(prediction["cats"]) == {"sport", "money"}
     assert list(Path("packages").rglob("*.whl")) or list(Path("packages").rglob("*.tar.gz"))
     assert (workplace / "report" / "report.html").is_file()
+    (block,) = [text for text in BASH if "xlt calibrate" in text]
+    for line in block.splitlines():
+        run(line)
+    assert len(list(srsly.read_jsonl("to_label.jsonl"))) == 18
+    assert "Forecast without labels" in Path("report/report.html").read_text(encoding="utf8")
+    assert (workplace / "explained.html").is_file()
     (block,) = [text for text in BASH if "xlt benchmark" in text]
     run(block)
     assert (workplace / "speed.json").is_file()
@@ -100,6 +110,7 @@ def test_every_block_is_run_by_a_test():
         "python -m pytest",
         "encoder fetch",
         "my_texts.csv",
+        "xlt calibrate",
         "xlt benchmark",
     ]
     for block in BASH:
