@@ -44,7 +44,7 @@ CLEANING = [
     (re.compile(r"<defs>\s*<style.*?</style>\s*</defs>\s*", re.DOTALL), ""),
     (re.compile(r' xmlns(:\w+)?="[^"]*"'), ""),
     (re.compile(r'<g id="[^"]*"'), "<g"),
-    (re.compile(r'<svg width="[^"]*" height="[^"]*"'), '<svg class="drawn" role="img"'),
+    (re.compile(r'<svg width="[^"]*" height="[^"]*"'), '<svg role="img"'),
     (re.compile(r"font-family: [^;\"]*; ?"), ""),
     (re.compile(r"\s*\n\s*"), "\n"),
 ]
@@ -72,7 +72,7 @@ def plot_calibration(curve: Sequence[CurvePoint]) -> str:
     y = [100 * point["accuracy"] for point in curve]
     _whiskers(axes, x, y, [point["interval"] for point in curve], ACCENT)
     axes.plot(x, y, color=ACCENT, linewidth=1.6, marker="o", markersize=4)
-    return _to_svg(figure)
+    return _to_svg(figure, "drawn")
 
 
 def plot_forecasts(rows: Sequence[Forecasted]) -> str:
@@ -93,8 +93,10 @@ def plot_forecasts(rows: Sequence[Forecasted]) -> str:
         axes.plot(x, y, color=color, linestyle="", marker="s" if alarm else "o", markersize=5)
     for row in rows:
         place = (100 * row.forecast, 100 * row.measured)
-        axes.annotate(row.name, place, xytext=(4, 4), textcoords="offset points", fontsize=8)
-    return _to_svg(figure)
+        axes.annotate(
+            row.name, place, xytext=(4, 4), textcoords="offset points", fontsize=8, color=INK
+        )
+    return _to_svg(figure, "drawn wide")
 
 
 def _new_plot(
@@ -131,7 +133,7 @@ def _whiskers(
             axes.plot(*line, color=color, alpha=0.35, linewidth=2.5, solid_capstyle="round")
 
 
-def _to_svg(figure: Any) -> str:
+def _to_svg(figure: Any, css_class: str) -> str:
     """The element alone, in the colours of the page."""
     import matplotlib
 
@@ -146,4 +148,4 @@ def _to_svg(figure: Any) -> str:
         svg = pattern.sub(replacement, svg)
     for color, variable in VARIABLES.items():
         svg = svg.replace(color, variable)
-    return svg
+    return svg.replace("<svg", f'<svg class="{css_class}"', 1)

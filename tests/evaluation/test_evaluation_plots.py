@@ -58,5 +58,5 @@ def test_the_same_plot_is_the_same_text():
 def test_languages_are_named_and_alarms_stand_out():
     svg = plot_forecasts(FORECASTS)
     assert ">de<" in svg and "&lt;sat&gt;" in svg
-    assert VARIABLES["#0d0e0f"] in svg
+    assert VARIABLES["#0d0e0f"] in svg and "var(--text)" in svg and "#000000" not in svg
     assert VARIABLES["#0d0e0f"] not in plot_forecasts(FORECASTS[:1])

@@ -196,7 +196,7 @@ def test_forecasts_beside_what_was_measured(evaluate, many_rows, tmp_path):
     assert [row.name for row in plotted_forecasts(report)] == ["th", "de"]
     page = Page(render_html(report))
     assert "It <cannot> read it." in page.text and "cannot" not in page.tags
-    assert ("class", "drawn") in page.attributes
+    assert ("class", "drawn wide") in page.attributes
     assert "| German | 100 | 85.0 | 75.0–90.0 | 80.0 |  |" in render_markdown(report)
     assert "| French | 100 | 80.0 | 70.0–85.0 | – |  |" in render_markdown(report)
     unmeasured = make_report(
