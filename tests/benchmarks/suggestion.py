@@ -3,7 +3,7 @@
     python -m spacy xlt train configs/zero_shot.cfg --output START --paths.encoder ENCODER \\
         --paths.train corpora/even/train/en.spacy --paths.dev corpora/all/dev/en.spacy
     python tests/benchmarks/suggestion.py head corpora START/model-best
-    python tests/benchmarks/suggestion.py train corpora START/model-best ENCODER --draws 2
+    python tests/benchmarks/suggestion.py train corpora START/model-best ENCODER --draws 5
     python tests/benchmarks/suggestion.py table
 
 The corpora are those of `sib200.py`. The start is trained on English rows with an even id. A pool
