@@ -281,13 +281,16 @@ def _make_embed(
     """What makes vectors of texts, with the component's encoder."""
     import numpy as np
 
+    from ..components.textcat import XltTextCat
+
     pipe: Any = nlp.get_pipe(classifier.component)
 
     def embed(texts: Sequence[str]) -> "np.ndarray":
-        if not hasattr(pipe, "embed"):
+        if not isinstance(pipe, XltTextCat) or not pipe.reads_text:
             raise ValueError(
-                f"'{classifier.component}' is a component of '{classifier.factory}', which makes "
-                f"no vectors of texts. Allowed are --strategy uncertainty and random."
+                f"'{classifier.component}' is a component of '{classifier.factory}' without an "
+                f"encoder of its own, so it makes no vectors of texts. Allowed are --strategy "
+                f"uncertainty and random."
             )
         parts = []
         for start in range(0, len(texts), batch_size):

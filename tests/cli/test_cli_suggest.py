@@ -160,7 +160,7 @@ def test_other_components_and_scores_that_are_no_numbers(make_pipeline, standin,
     assert "2 without usable scores" in text
     assert [row["text"] for row in read(out)] == ["B:0.4", "A:0.6", "A"]
     text = run_command(*arguments, code=1)
-    assert "makes no vectors of texts. Allowed are --strategy uncertainty and random" in text
+    assert "so it makes no vectors of texts. Allowed are --strategy uncertainty and random" in text
     (tmp_path / "pool.txt").write_text("NAN\nNONE\n")
     text = run_command(*arguments, "--strategy", "uncertainty", code=1)
     assert "Left out: 2 without usable scores" in text
