@@ -265,13 +265,15 @@ def _predict(
     import numpy as np
     from tqdm import tqdm
 
+    from ..components.textcat import withholding_nothing
     from .predict import pipe_and_forget
 
     scores = np.full((len(pool), len(classifier.labels)), np.nan, dtype=np.float32)
     rows = ((text.text, (i, {"lang": text.lang})) for i, text in enumerate(pool))
     docs = pipe_and_forget(nlp, rows, "lang", batch_size)
-    for doc, (i, _) in tqdm(docs, total=len(pool), unit="doc", disable=None, file=sys.stderr):
-        scores[i] = [doc.cats.get(label, np.nan) for label in classifier.labels]
+    with withholding_nothing(nlp.get_pipe(classifier.component)):
+        for doc, (i, _) in tqdm(docs, total=len(pool), unit="doc", disable=None, file=sys.stderr):
+            scores[i] = [doc.cats.get(label, np.nan) for label in classifier.labels]
     return scores
 
 

@@ -151,6 +151,14 @@ def test_nothing_to_suggest(trained_dir, corpus_dir, tmp_path):
     assert "labelled already. Give texts that have no label yet" in text
 
 
+def test_scores_that_are_withheld_count_too(trained, pool):
+    wanted = suggest(trained, [pool], 3, strategy="uncertainty")
+    pipe = trained.get_pipe("textcat")
+    pipe.set_calibration({"set_thresholds": {"": 0.0}, "coverage": 0.9})
+    pipe.set_abstaining("coverage", zero_scores=True)
+    assert suggest(trained, [pool], 3, strategy="uncertainty") == wanted
+
+
 def test_other_components_and_scores_that_are_no_numbers(make_pipeline, standin, tmp_path):
     pipeline = make_pipeline()
     (tmp_path / "pool.txt").write_text("A\nB:0.4\nNAN\nNONE\nA:0.6\n")
