@@ -265,10 +265,10 @@ def show_forecast(found: "Forecast") -> None:
         divider=True,
         aligns=("l", "l", *"rrrr", "l"),
     )
-    others = len(found["labelled_langs"])
+    others = ", ".join(map(language_name, found["labelled_langs"])) or "none"
     msg.text(
         f"Source: {names}, {percent(found['source_accuracy'])} % right of {found['n_source']:,} "
-        f"labelled texts. Labels of {others} other languages were used; the more, the surer."
+        f"labelled texts. Other languages whose labels were used: {others}; the more, the surer."
     )
     for row in found["languages"]:
         if row["alarm"]:
