@@ -47,6 +47,7 @@ def make_ensemble(
     """
     import spacy
 
+    from ..components.ensemble import add_requirements
     from ._pipeline import check_replaceable, load_pipeline, save_pipeline
 
     check_replaceable(output)
@@ -54,6 +55,7 @@ def make_ensemble(
     nlp = spacy.blank("xx")
     ensemble: Any = nlp.add_pipe("xlt_ensemble", name=NAME)
     ensemble.set_members(members, names=pipelines, weights=weights)
+    add_requirements(nlp, members)
     save_pipeline(nlp, output)
 
 

@@ -91,7 +91,7 @@ class XltEnsemble(Pipe):
         """Load the members.
 
         get_examples (Callable[[], Iterable[Example]]): Not used: nothing is trained.
-        nlp (Optional[Language]): Not used.
+        nlp (Optional[Language]): The pipeline, whose packages will install what members need.
         pipelines (Optional[List[str]]): Directories or names of two or more trained pipelines with
             one text classifier each, for the same labels in any order.
         weights (Optional[List[float]]): What each counts, above 0; None is the same for all.
@@ -100,6 +100,8 @@ class XltEnsemble(Pipe):
         pipelines = pipelines or []
         members = [util.load_model(path) for path in pipelines]
         self.set_members(members, names=pipelines, weights=weights)
+        if nlp is not None:
+            add_requirements(nlp, members)
 
     def set_members(
         self,
@@ -247,6 +249,15 @@ class XltEnsemble(Pipe):
         }
         util.from_bytes(data, readers, exclude)
         return self
+
+
+def add_requirements(nlp: Language, members: Iterable[Language]) -> None:
+    """Note what members need, such as the detector of languages, so that packages install it."""
+    requirements = nlp.meta.setdefault("requirements", [])
+    for member in members:
+        requirements += [
+            name for name in member.meta.get("requirements") or [] if name not in requirements
+        ]
 
 
 def _copy(member: Language, docs: Sequence[Doc]) -> List[Doc]:
