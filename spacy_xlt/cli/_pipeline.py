@@ -60,6 +60,12 @@ def save_pipeline(nlp: "Language", path: Path) -> None:
         nlp.to_disk(made)
 
 
+def check_batch_size(batch_size: int) -> None:
+    """RAISES (ValueError): If it is not 1 or more."""
+    if batch_size < 1:
+        raise ValueError(f"The batch size is {batch_size}; allowed is 1 or more.")
+
+
 def split_langs(value: Optional[str]) -> Optional[List[str]]:
     """Languages of a comma-separated option; None where it is not given.
 

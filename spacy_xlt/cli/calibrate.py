@@ -6,7 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict, Iterable, List, Optional, Sequence, Tuple
 
 from ._app import BATCH_SIZE, CODE_PATH, COMPONENT, GPU_ID, Arg, Opt, command, msg, xlt_cli
-from ._pipeline import check_replaceable, load_pipeline, save_pipeline, split_langs
+from ._pipeline import (
+    check_batch_size,
+    check_replaceable,
+    load_pipeline,
+    save_pipeline,
+    split_langs,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -137,6 +143,7 @@ def calibrate(
     from ..trust.calibration import Calibrator
 
     check_replaceable(output)
+    check_batch_size(batch_size)
     wanted = {"thresholds": precision, "set_thresholds": coverage}
     check_abstain(abstain, [part for part, value in wanted.items() if value is not None])
     read = create_corpus_v1(

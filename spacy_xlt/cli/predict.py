@@ -23,7 +23,7 @@ from typing import (
 import typer
 
 from ._app import BATCH_SIZE, CODE_PATH, COMPONENT, GPU_ID, USER_ERRORS, Arg, Opt, command, xlt_cli
-from ._pipeline import load_pipeline
+from ._pipeline import check_batch_size, load_pipeline
 
 if TYPE_CHECKING:
     from spacy.language import Language
@@ -152,8 +152,7 @@ def predict(
 
     if on_error not in ON_ERROR:
         raise ValueError(f"--on-error is '{on_error}'; allowed are: {', '.join(ON_ERROR)}.")
-    if batch_size < 1:
-        raise ValueError(f"The batch size is {batch_size}; allowed is 1 or more.")
+    check_batch_size(batch_size)
     task = find_task(nlp, component)
     if warnings and not _warns(nlp, task):
         raise ValueError(

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, Dict, Iterable, List, Optional, Sequence
 
 from ._app import BATCH_SIZE, CODE_PATH, COMPONENT, GPU_ID, Arg, Opt, command, msg, xlt_cli
-from ._pipeline import load_pipeline, split_langs
+from ._pipeline import check_batch_size, load_pipeline, split_langs
 
 if TYPE_CHECKING:
     import numpy as np
@@ -153,6 +153,7 @@ def suggest(
     from ._texts import read_texts
 
     check_settings(n, strategy, goal)
+    check_batch_size(batch_size)
     classifier = find_task(nlp, component)
     left_out: Dict[str, int] = {}
     pool = [

@@ -42,3 +42,15 @@ def test_commands_refuse_the_place_of_something_else_before_their_work(
         text = run_command(*arguments, tmp_path / "notes.txt", code=1)
         assert "a pipeline needs a directory. Choose another name." in text
     assert (tmp_path / "notes.txt").read_text() == "mine"
+
+
+def test_batches_of_nothing_are_refused(trained_dir, corpus_dir, tmp_path):
+    dev, out = corpus_dir / "dev", tmp_path / "out"
+    for arguments in (
+        ("calibrate", trained_dir, dev, "--output", out),
+        ("evaluate", trained_dir, dev),
+        ("predict", trained_dir, tmp_path / "none.txt", out),
+        ("suggest", trained_dir, dev),
+    ):
+        text = run_command(*arguments, "--batch-size", 0, code=1)
+        assert "The batch size is 0; allowed is 1 or more." in text
