@@ -1,4 +1,4 @@
-"""Pipelines that commands load."""
+"""Pipelines that commands load and save."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, List, Optional
@@ -34,6 +34,36 @@ def load_pipeline(name: str, *, gpu_id: int = -1, code_path: Optional[Path] = No
         raise ValueError(
             f"The pipeline '{name}' cannot be loaded. {hint}. ({type(e).__name__}: {e})"
         ) from e
+
+
+def check_replaceable(path: Path) -> None:
+    """RAISES (ValueError): If the path is taken by something that is not a pipeline."""
+    if path.exists() and not path.is_dir():
+        raise ValueError(f"'{path}' is a file; a pipeline needs a directory. Choose another name.")
+    found = sorted(entry.name for entry in path.iterdir()) if path.is_dir() else []
+    if found and not {"meta.json", "config.cfg"} <= set(found):
+        raise ValueError(
+            f"'{path}' holds something that is not a pipeline (found: {', '.join(found[:5])}). "
+            f"Choose another directory, or empty this one."
+        )
+
+
+def save_pipeline(nlp: "Language", path: Path) -> None:
+    """Save a pipeline as a whole or not at all, also in place of another one.
+
+    RAISES (ValueError): If the path is taken by something else, or by another process.
+    """
+    from ..files import replaced_directory
+
+    check_replaceable(path)
+    with replaced_directory(path) as made:
+        nlp.to_disk(made)
+
+
+def check_batch_size(batch_size: int) -> None:
+    """RAISES (ValueError): If it is not 1 or more."""
+    if batch_size < 1:
+        raise ValueError(f"The batch size is {batch_size}; allowed is 1 or more.")
 
 
 def split_langs(value: Optional[str]) -> Optional[List[str]]:

@@ -6,7 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict, Iterable, List, Optional, Sequence, Tuple
 
 from ._app import BATCH_SIZE, CODE_PATH, COMPONENT, GPU_ID, Arg, Opt, command, msg, xlt_cli
-from ._pipeline import load_pipeline, split_langs
+from ._pipeline import (
+    check_batch_size,
+    check_replaceable,
+    load_pipeline,
+    save_pipeline,
+    split_langs,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -127,15 +133,17 @@ def calibrate(
 
     RETURNS (CalibrationResult): What was found.
     RAISES (ValueError): If a setting is wrong, the pipeline has no component that can be
-        calibrated, or there is no labelled document with a usable prediction.
+        calibrated, there is no labelled document with a usable prediction, or something that is
+        not a pipeline is in the way.
     """
     from ..components.decisions import check_abstain
     from ..components.textcat import XltTextCat
     from ..corpora.reader import create_corpus_v1
     from ..evaluation.task import find_task
-    from ..files import replaced_directory
     from ..trust.calibration import Calibrator
 
+    check_replaceable(output)
+    check_batch_size(batch_size)
     wanted = {"thresholds": precision, "set_thresholds": coverage}
     check_abstain(abstain, [part for part, value in wanted.items() if value is not None])
     read = create_corpus_v1(
@@ -167,8 +175,7 @@ def calibrate(
         calibration["shifts"] = others
     pipe.set_calibration(calibration)
     pipe.set_abstaining(abstain, zero_scores=zero_abstained)
-    with replaced_directory(output) as made:
-        nlp.to_disk(made)
+    save_pipeline(nlp, output)
     return CalibrationResult(calibration, checked, mixes, task.labels, abstain)
 
 

@@ -42,19 +42,21 @@ def make_ensemble(
 ) -> None:
     """Write an ensemble into a directory; see `components.ensemble.XltEnsemble.set_members`.
 
-    RAISES (ValueError): If a pipeline cannot be loaded, or they do not fit together.
+    RAISES (ValueError): If a pipeline cannot be loaded, they do not fit together, or something
+        that is not a pipeline is in the way.
     """
     import spacy
 
-    from ..files import replaced_directory
-    from ._pipeline import load_pipeline
+    from ..components.ensemble import add_requirements
+    from ._pipeline import check_replaceable, load_pipeline, save_pipeline
 
+    check_replaceable(output)
     members = [load_pipeline(name, gpu_id=gpu_id, code_path=code_path) for name in pipelines]
     nlp = spacy.blank("xx")
     ensemble: Any = nlp.add_pipe("xlt_ensemble", name=NAME)
     ensemble.set_members(members, names=pipelines, weights=weights)
-    with replaced_directory(output) as made:
-        nlp.to_disk(made)
+    add_requirements(nlp, members)
+    save_pipeline(nlp, output)
 
 
 def split_weights(value: Optional[str]) -> Optional[List[float]]:

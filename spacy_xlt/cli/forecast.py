@@ -5,9 +5,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
 
-from ..files import replaced_directory, write_text
+from ..files import write_text
 from ._app import CODE_PATH, COMPONENT, GPU_ID, Arg, Opt, command, msg, xlt_cli
-from ._pipeline import load_pipeline, split_langs
+from ._pipeline import check_replaceable, load_pipeline, save_pipeline, split_langs
 
 if TYPE_CHECKING:
     import numpy as np
@@ -120,6 +120,8 @@ def forecast(
 
     if limit < 0:
         raise ValueError(f"--limit is {limit}; allowed is 0, for no limit, or more.")
+    if save is not None:
+        check_replaceable(save)
     nlp = load_pipeline(pipeline, gpu_id=gpu_id, code_path=code_path)
     task = find_task(nlp, component, source_langs)
     pipe = _find_pipe(nlp, task)
@@ -172,8 +174,7 @@ def forecast(
         write_text(output, dump_json(result))
     if save is not None:
         pipe.set_forecasts(to_stored(row for row in result["languages"] if row["lang"]))
-        with replaced_directory(save) as made:
-            nlp.to_disk(made)
+        save_pipeline(nlp, save)
     return result
 
 
@@ -264,10 +265,10 @@ def show_forecast(found: "Forecast") -> None:
         divider=True,
         aligns=("l", "l", *"rrrr", "l"),
     )
-    others = len(found["labelled_langs"])
+    others = ", ".join(map(language_name, found["labelled_langs"])) or "none"
     msg.text(
         f"Source: {names}, {percent(found['source_accuracy'])} % right of {found['n_source']:,} "
-        f"labelled texts. Labels of {others} other languages were used; the more, the surer."
+        f"labelled texts. Other languages whose labels were used: {others}; the more, the surer."
     )
     for row in found["languages"]:
         if row["alarm"]:

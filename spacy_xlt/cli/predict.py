@@ -23,7 +23,7 @@ from typing import (
 import typer
 
 from ._app import BATCH_SIZE, CODE_PATH, COMPONENT, GPU_ID, USER_ERRORS, Arg, Opt, command, xlt_cli
-from ._pipeline import load_pipeline
+from ._pipeline import check_batch_size, load_pipeline
 
 if TYPE_CHECKING:
     from spacy.language import Language
@@ -152,9 +152,13 @@ def predict(
 
     if on_error not in ON_ERROR:
         raise ValueError(f"--on-error is '{on_error}'; allowed are: {', '.join(ON_ERROR)}.")
-    if batch_size < 1:
-        raise ValueError(f"The batch size is {batch_size}; allowed is 1 or more.")
+    check_batch_size(batch_size)
     task = find_task(nlp, component)
+    if warnings and not _warns(nlp, task):
+        raise ValueError(
+            f"'{task.component}' is a component of '{task.factory}' that gives no warnings, so "
+            f"--warnings would say that nothing speaks against any label. Leave it out."
+        )
     format_in = find_format(input, input_format, INPUT_FORMATS, "jsonl")
     same = format_in if format_in in OUTPUT_FORMATS else "jsonl"
     format_out = find_format(output, output_format, OUTPUT_FORMATS, same)
@@ -271,6 +275,11 @@ class AddedFields:
 def _join(label: Union[None, str, Sequence[str]]) -> str:
     """Labels in one cell of a table; nothing where there is none."""
     return label if isinstance(label, str) else ";".join(label or [])
+
+
+def _warns(nlp: "Language", task: "Task") -> bool:
+    """Whether a component sets `doc._.xlt_warning`."""
+    return bool((getattr(nlp.get_pipe(task.component), "cfg", None) or {}).get("warn"))
 
 
 def _texts(

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, Dict, Iterable, List, Optional, Sequence
 
 from ._app import BATCH_SIZE, CODE_PATH, COMPONENT, GPU_ID, Arg, Opt, command, msg, xlt_cli
-from ._pipeline import load_pipeline, split_langs
+from ._pipeline import check_batch_size, load_pipeline, split_langs
 
 if TYPE_CHECKING:
     import numpy as np
@@ -153,6 +153,7 @@ def suggest(
     from ._texts import read_texts
 
     check_settings(n, strategy, goal)
+    check_batch_size(batch_size)
     classifier = find_task(nlp, component)
     left_out: Dict[str, int] = {}
     pool = [
@@ -265,13 +266,15 @@ def _predict(
     import numpy as np
     from tqdm import tqdm
 
+    from ..components.textcat import withholding_nothing
     from .predict import pipe_and_forget
 
     scores = np.full((len(pool), len(classifier.labels)), np.nan, dtype=np.float32)
     rows = ((text.text, (i, {"lang": text.lang})) for i, text in enumerate(pool))
     docs = pipe_and_forget(nlp, rows, "lang", batch_size)
-    for doc, (i, _) in tqdm(docs, total=len(pool), unit="doc", disable=None, file=sys.stderr):
-        scores[i] = [doc.cats.get(label, np.nan) for label in classifier.labels]
+    with withholding_nothing(nlp.get_pipe(classifier.component)):
+        for doc, (i, _) in tqdm(docs, total=len(pool), unit="doc", disable=None, file=sys.stderr):
+            scores[i] = [doc.cats.get(label, np.nan) for label in classifier.labels]
     return scores
 
 
@@ -281,13 +284,16 @@ def _make_embed(
     """What makes vectors of texts, with the component's encoder."""
     import numpy as np
 
+    from ..components.textcat import XltTextCat
+
     pipe: Any = nlp.get_pipe(classifier.component)
 
     def embed(texts: Sequence[str]) -> "np.ndarray":
-        if not hasattr(pipe, "embed"):
+        if not isinstance(pipe, XltTextCat) or not pipe.reads_text:
             raise ValueError(
-                f"'{classifier.component}' is a component of '{classifier.factory}', which makes "
-                f"no vectors of texts. Allowed are --strategy uncertainty and random."
+                f"'{classifier.component}' is a component of '{classifier.factory}' without an "
+                f"encoder of its own, so it makes no vectors of texts. Allowed are --strategy "
+                f"uncertainty and random."
             )
         parts = []
         for start in range(0, len(texts), batch_size):

@@ -91,7 +91,7 @@ class XltEnsemble(Pipe):
         """Load the members.
 
         get_examples (Callable[[], Iterable[Example]]): Not used: nothing is trained.
-        nlp (Optional[Language]): Not used.
+        nlp (Optional[Language]): The pipeline, whose packages will install what members need.
         pipelines (Optional[List[str]]): Directories or names of two or more trained pipelines with
             one text classifier each, for the same labels in any order.
         weights (Optional[List[float]]): What each counts, above 0; None is the same for all.
@@ -100,6 +100,8 @@ class XltEnsemble(Pipe):
         pipelines = pipelines or []
         members = [util.load_model(path) for path in pipelines]
         self.set_members(members, names=pipelines, weights=weights)
+        if nlp is not None:
+            add_requirements(nlp, members)
 
     def set_members(
         self,
@@ -151,21 +153,31 @@ class XltEnsemble(Pipe):
                 f"under [initialize.components.{self.name}], or load a trained pipeline."
             )
         total = numpy.zeros((len(docs), len(self.labels)))
-        for member, pipe, weight in zip(
-            self._members, self._pipes, self.cfg["weights"], strict=True
+        for member, component, weight in zip(
+            self._members, self.cfg["components"], self.cfg["weights"], strict=True
         ):
-            total += weight * self._ask(member, pipe, docs)
+            total += weight * self._ask(member, component, docs)
         return total
 
-    def _ask(self, member: Language, pipe: Any, docs: List[Doc]) -> numpy.ndarray:
-        """One member's probabilities, in the ensemble's order of labels."""
-        if isinstance(pipe, XltTextCat) and pipe.reads_text:
-            # Nothing that stands before it in its pipeline matters, nor does the tokenizer.
-            order = [pipe.labels.index(label) for label in self.labels]
-            return pipe.predict(docs)[:, order]
-        answers = member.pipe([doc.text for doc in docs])
-        rows = [[doc.cats[label] for label in self.labels] for doc in answers]
-        return numpy.array(rows, dtype=float).reshape(len(docs), len(self.labels))
+    def _ask(self, member: Language, component: str, docs: List[Doc]) -> numpy.ndarray:
+        """One member's probabilities, in the ensemble's order of labels.
+
+        What a member that may abstain withholds counts too.
+        """
+        pipe: Any = member.get_pipe(component)
+        before = member.pipe_names[: member.pipe_names.index(component)]
+        if not isinstance(pipe, XltTextCat):
+            rows = [
+                [doc.cats[label] for label in self.labels]
+                for doc in member.pipe(_copy(member, docs))
+            ]
+            return numpy.array(rows, dtype=float).reshape(len(docs), len(self.labels))
+        if before or not pipe.reads_text:
+            # A component before it may tell the language, or hold the encoder.
+            with member.select_pipes(enable=before):
+                docs = list(member.pipe(_copy(member, docs)))
+        order = [pipe.labels.index(label) for label in self.labels]
+        return pipe.predict(docs)[:, order]
 
     def set_annotations(self, docs: Iterable[Doc], scores: numpy.ndarray) -> None:
         for doc, row in zip(docs, scores.tolist(), strict=True):
@@ -237,6 +249,23 @@ class XltEnsemble(Pipe):
         }
         util.from_bytes(data, readers, exclude)
         return self
+
+
+def add_requirements(nlp: Language, members: Iterable[Language]) -> None:
+    """Note what members need, such as the detector of languages, so that packages install it."""
+    requirements = nlp.meta.setdefault("requirements", [])
+    for member in members:
+        requirements += [
+            name for name in member.meta.get("requirements") or [] if name not in requirements
+        ]
+
+
+def _copy(member: Language, docs: Sequence[Doc]) -> List[Doc]:
+    """The Docs as a member's tokenizer has them, with their languages."""
+    copies = [member.make_doc(doc.text) for doc in docs]
+    for copy, doc in zip(copies, docs, strict=True):
+        copy._.xlt_lang = doc._.xlt_lang
+    return copies
 
 
 def _check_fit(first: Task, other: Task, first_name: str, other_name: str) -> None:

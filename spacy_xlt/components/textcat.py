@@ -1,6 +1,7 @@
 """The components `xlt_textcat` (labels exclude each other) and `xlt_textcat_multilabel`."""
 
 import warnings
+from contextlib import contextmanager
 from pathlib import Path
 from typing import (
     TYPE_CHECKING,
@@ -8,6 +9,7 @@ from typing import (
     Callable,
     Dict,
     Iterable,
+    Iterator,
     List,
     Optional,
     Sequence,
@@ -729,3 +731,20 @@ class XltTextCat(TrainablePipe):
             readers["tok2vec"] = lambda p: self._tok2vec.from_bytes(p.read_bytes())
         util.from_disk(path, readers, exclude)
         return self
+
+
+@contextmanager
+def withholding_nothing(pipe: Any) -> Iterator[None]:
+    """Let a classifier give every document its scores within the block, also if it may abstain.
+
+    pipe (Any): Any text classifier; others than those of this package are left as they are.
+    """
+    if not isinstance(pipe, XltTextCat):
+        yield
+        return
+    before = pipe.cfg["zero_abstained"]
+    pipe.cfg["zero_abstained"] = False
+    try:
+        yield
+    finally:
+        pipe.cfg["zero_abstained"] = before

@@ -9,7 +9,7 @@ from spacy import displacy
 from spacy.language import Language
 from spacy.tokens import Doc
 
-from ..components.textcat import XltTextCat
+from ..components.textcat import XltTextCat, withholding_nothing
 from ..evaluation.rendering import render
 from ..evaluation.results import ConfidentMistake, Evaluation, WordWeight
 from ..evaluation.task import Task, find_task
@@ -43,7 +43,8 @@ class Explanation(TypedDict):
     """Which words made a pipeline give a text a label, ready for JSON.
 
     lang (str): Language of the text, "" if unknown.
-    probability (float): That of the label, as the pipeline gives it.
+    probability (float): That of the label, as the pipeline gives it, or would if it did not
+        withhold it.
     words (List[WordWeight]): All words, from first to last, with what each adds to the label's
         score: by gradients, its part of the logit; by occlusion, what the label's lead over the
         next one loses without it, in log odds.
@@ -111,11 +112,12 @@ def explain_texts(
     known: Dict[Tuple[str, str], Explanation] = {}
     explanations = []
     pairs = ((text, "") for text in texts) if langs is None else zip(texts, langs, strict=True)
-    for text, lang in pairs:
-        if (text, lang) not in known:
-            doc = _make_doc(nlp, text, lang)
-            known[text, lang] = _explain(nlp, task, doc, label, method, n_words)
-        explanations.append(known[text, lang])
+    with withholding_nothing(nlp.get_pipe(task.component)):
+        for text, lang in pairs:
+            if (text, lang) not in known:
+                doc = _make_doc(nlp, text, lang)
+                known[text, lang] = _explain(nlp, task, doc, label, method, n_words)
+            explanations.append(known[text, lang])
     return explanations
 
 
@@ -302,8 +304,9 @@ def _decision_is_gone(
 ) -> List[bool]:
     """For each changed text; nothing if the label is not what the pipeline decides on."""
     texts = [explanation["text"], *changed]
-    docs = nlp.pipe([_make_doc(nlp, text, explanation["lang"]) for text in texts])
-    scores = _read_scores(task, docs)
+    with withholding_nothing(nlp.get_pipe(task.component)):
+        docs = nlp.pipe([_make_doc(nlp, text, explanation["lang"]) for text in texts])
+        scores = _read_scores(task, docs)
     column = task.labels.index(explanation["label"])
     if scores[0].argmax() != column:
         return []

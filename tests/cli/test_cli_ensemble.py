@@ -3,6 +3,7 @@ import spacy
 from running import run_command
 
 from spacy_xlt.cli.ensemble import split_weights
+from spacy_xlt.detection import REQUIREMENT
 
 
 def test_an_ensemble_of_a_pipeline_and_itself_is_the_pipeline(trained_dir, tmp_path):
@@ -13,6 +14,19 @@ def test_an_ensemble_of_a_pipeline_and_itself_is_the_pipeline(trained_dir, tmp_p
     assert nlp("pizza").cats == pytest.approx(spacy.load(trained_dir)("pizza").cats, abs=1e-6)
     assert nlp.get_pipe("textcat").cfg["weights"] == pytest.approx([1 / 3, 2 / 3])
     assert str(trained_dir) not in (output / "config.cfg").read_text(encoding="utf8")
+
+
+def test_a_package_will_install_what_members_need(trained, trained_dir, tmp_path):
+    trained.add_pipe("xlt_language", first=True)
+    trained.to_disk(tmp_path / "member")
+    run_command("ensemble", trained_dir, tmp_path / "member", "-o", tmp_path / "ensemble")
+    assert REQUIREMENT in spacy.load(tmp_path / "ensemble").meta["requirements"]
+    nlp = spacy.blank("xx")
+    nlp.add_pipe("xlt_ensemble", name="textcat")
+    pipelines = [str(trained_dir), str(tmp_path / "member")]
+    nlp.config["initialize"]["components"]["textcat"] = {"pipelines": pipelines}
+    nlp.initialize()
+    assert nlp.meta["requirements"].count(REQUIREMENT) == 1
 
 
 def test_what_cannot_be_joined_is_told(trained_dir, tmp_path):

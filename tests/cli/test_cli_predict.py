@@ -352,3 +352,11 @@ def test_languages_that_rows_lack_are_detected_by_the_pipeline(trained, tmp_path
     assert unknown == swahili != german
     trained.add_pipe("xlt_language", before="textcat")
     assert scores() == [german, german, swahili]
+
+
+def test_warnings_of_a_component_that_gives_none_are_refused(run, tmp_path):
+    """An empty field would say that nothing speaks against the label."""
+    source = write(tmp_path / "in.txt", "A\n")
+    text, _ = run(source, tmp_path / "out.jsonl", "--warnings", code=1)
+    assert "a component of 'standin_textcat' that gives no warnings" in " ".join(text.split())
+    assert not (tmp_path / "out.jsonl").exists()

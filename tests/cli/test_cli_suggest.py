@@ -151,6 +151,14 @@ def test_nothing_to_suggest(trained_dir, corpus_dir, tmp_path):
     assert "labelled already. Give texts that have no label yet" in text
 
 
+def test_scores_that_are_withheld_count_too(trained, pool):
+    wanted = suggest(trained, [pool], 3, strategy="uncertainty")
+    pipe = trained.get_pipe("textcat")
+    pipe.set_calibration({"set_thresholds": {"": 0.0}, "coverage": 0.9})
+    pipe.set_abstaining("coverage", zero_scores=True)
+    assert suggest(trained, [pool], 3, strategy="uncertainty") == wanted
+
+
 def test_other_components_and_scores_that_are_no_numbers(make_pipeline, standin, tmp_path):
     pipeline = make_pipeline()
     (tmp_path / "pool.txt").write_text("A\nB:0.4\nNAN\nNONE\nA:0.6\n")
@@ -160,7 +168,7 @@ def test_other_components_and_scores_that_are_no_numbers(make_pipeline, standin,
     assert "2 without usable scores" in text
     assert [row["text"] for row in read(out)] == ["B:0.4", "A:0.6", "A"]
     text = run_command(*arguments, code=1)
-    assert "makes no vectors of texts. Allowed are --strategy uncertainty and random" in text
+    assert "so it makes no vectors of texts. Allowed are --strategy uncertainty and random" in text
     (tmp_path / "pool.txt").write_text("NAN\nNONE\n")
     text = run_command(*arguments, "--strategy", "uncertainty", code=1)
     assert "Left out: 2 without usable scores" in text

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import spacy
 import tiny
+from spacy.language import Language
 from spacy.tokens import Doc
 from spacy.training import Example
 from thinc.api import Adam, fix_random_seed
@@ -159,3 +160,27 @@ def test_without_members_it_says_so():
     example = Example.from_dict(nlp.make_doc("a"), {})
     with pytest.raises(ValueError, match="needs at least 2"):
         nlp.initialize(lambda: [example])
+
+
+@Language.component("tell_swahili")
+def tell_swahili(doc):
+    set_doc_language(doc, "sw")
+    return doc
+
+
+def test_members_get_the_language_that_their_own_pipelines_tell(make_ensemble, member_dirs):
+    """Also with what they would withhold, which is no probability."""
+    members = [spacy.load(path) for path in member_dirs]
+    members[0].add_pipe("tell_swahili", first=True)
+    pipe = members[0].get_pipe("topic")
+    pipe.set_calibration(
+        {"temperatures": {"sw": 0.1}, "set_thresholds": {"": 0.0}, "coverage": 0.9}
+    )
+    nlp = make_ensemble(member_dirs)
+    nlp.get_pipe("textcat").set_members(members, names=member_dirs)
+    first, second = (member(TEXTS[0]).cats for member in members)
+    wanted = {label: pytest.approx((first[label] + second[label]) / 2) for label in tiny.LABELS}
+    assert nlp(TEXTS[0]).cats == wanted
+    pipe.set_abstaining("coverage", zero_scores=True)
+    assert set(members[0](TEXTS[0]).cats.values()) == {0.0}
+    assert nlp(TEXTS[0]).cats == wanted

@@ -11,6 +11,7 @@ from spacy.training import Example
 from spacy.util import load_config, load_model_from_config
 from thinc.api import Adam, fix_random_seed
 
+from spacy_xlt.cli.suggest import suggest
 from spacy_xlt.layers.encoder import set_dropout
 from spacy_xlt.trust.explanation import explain_texts
 
@@ -280,6 +281,15 @@ def test_explanations_are_by_occlusion(make_shared):
     found = explain_texts(nlp, TEXTS, method="occlusion")
     assert [len(one["words"]) for one in found] == [3, 0, 5, 3]
     assert all(numpy.isfinite(word["weight"]) for one in found for word in one["words"])
+
+
+def test_suggestions_without_vectors_of_its_own(make_shared, tmp_path):
+    nlp = make_shared()
+    path = tmp_path / "pool.txt"
+    path.write_text("pizza\ntaxi\n", encoding="utf8")
+    with pytest.raises(ValueError, match="no vectors.* --strategy uncertainty and random"):
+        suggest(nlp, [path], 1)
+    assert len(suggest(nlp, [path], 1, strategy="uncertainty").tasks) == 1
 
 
 def test_warnings_without_pieces_of_its_own(make_shared):

@@ -47,6 +47,19 @@ def test_a_label_that_was_asked_for(trained, method):
 
 
 @both_methods
+def test_scores_that_are_withheld_are_explained_too(trained, method):
+    pipe = trained.get_pipe("textcat")
+    wanted = explain_texts(trained, TEXTS[:2], method=method)
+    checked = check_deletion(trained, wanted)
+    pipe.set_calibration({"set_thresholds": {"": 0.0}, "coverage": 0.9})
+    pipe.set_abstaining("coverage", zero_scores=True)
+    assert set(trained(TEXTS[0]).cats.values()) == {0.0}
+    assert explain_texts(trained, TEXTS[:2], method=method) == wanted
+    assert check_deletion(trained, wanted) == checked and checked.n_texts > 0
+    assert set(trained(TEXTS[0]).cats.values()) == {0.0}
+
+
+@both_methods
 def test_temperatures_do_not_change_which_words_count(trained, method):
     def order():
         found = explain_texts(trained, TEXTS[:2], langs=["de", ""], method=method)
