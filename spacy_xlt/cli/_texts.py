@@ -1,12 +1,15 @@
 """Texts that a command reads whole, with their languages, from whatever holds texts."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Iterator, List
+from typing import TYPE_CHECKING, Iterator, List, Sequence
 
 from ..corpora.layout import DOCBIN_SUFFIX, ID_KEY, docbin_docs, read_docbin, standard_language
 from ..corpora.reader import find_files
 from ._rows import INPUT_FORMATS, find_format, get_text, read_rows
+
+if TYPE_CHECKING:
+    from spacy.language import Language
 
 # What a row may call its identity.
 ID_FIELDS = ("id", "index_id")
@@ -49,6 +52,26 @@ def read_texts(
             else _table_texts(file, max_length, text_field, lang_field)
         )
     ]
+
+
+def with_languages(nlp: "Language", texts: Sequence[Text]) -> List[Text]:
+    """The same texts, with the language that the pipeline itself detects where none is recorded.
+
+    Without an `xlt_language` in the pipeline they stay as they are.
+    """
+    from ..components.language import XltLanguage
+    from ..languages import known_language
+
+    detector = next((pipe for _, pipe in nlp.pipeline if isinstance(pipe, XltLanguage)), None)
+    if detector is None:
+        return list(texts)
+    found = []
+    with nlp.memory_zone():
+        for text in texts:
+            if not text.lang:
+                text = replace(text, lang=known_language(detector(nlp.make_doc(text.text))))
+            found.append(text)
+    return found
 
 
 def _docbin_texts(path: Path, max_length: int) -> Iterator[Text]:

@@ -238,14 +238,15 @@ def _predict_unlabelled(
 
     from ..evaluation.scorer import read_scores
     from ..languages import set_doc_language
-    from ._texts import read_texts
+    from ._texts import read_texts, with_languages
 
-    texts = [text for path in paths for text in read_texts(path, max_length=nlp.max_length)]
+    found = (text for path in paths for text in read_texts(path, max_length=nlp.max_length))
+    texts = with_languages(nlp, [text for text in found if text.text.strip()])
     n_unknown = sum(not text.lang for text in texts)
     if not texts or n_unknown:
-        found = f"{n_unknown:,} of {len(texts):,} unlabelled texts have no language"
+        lacking = f"{n_unknown:,} of {len(texts):,} unlabelled texts have no language"
         raise ValueError(
-            f"{found if texts else 'There is no unlabelled text'} in "
+            f"{lacking if texts else 'There is no unlabelled text'} in "
             f"{', '.join(map(str, paths))}. A mix of labels is that of a language: give each text "
             f"its tag in the field 'lang'."
         )

@@ -145,9 +145,13 @@ def _read_texts(
 
 
 def _is_text(value: str) -> bool:
-    """Whether what should name a file is a text: no file has that name, and it has a space."""
+    """Whether what should name a file is a text: there is no such file, and it has a space, or
+    no folder and no ending."""
     try:
-        return not Path(value).exists() and len(value.split()) != 1
+        path = Path(value)
+        return not path.exists() and (
+            len(value.split()) != 1 or (path.name == value and not path.suffix)
+        )
     except (OSError, ValueError):  # too long for a name, or with a character that none has
         return True
 

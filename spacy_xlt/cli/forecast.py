@@ -2,6 +2,7 @@
 
 import random
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
 
@@ -127,8 +128,14 @@ def forecast(
     pipe = _find_pipe(nlp, task)
     of_source, of_others = (_read_gold(nlp, task, paths) for paths in (source, labelled))
     # Where the pipeline does not say what it was trained on, the source is what --source has.
-    langs = [lang for lang in of_source if lang in task.source_langs] or list(of_source)
-    wanted = _read_unlabelled(texts, nlp.max_length, text_field, lang_field)
+    langs = [lang for lang in of_source if lang in task.source_langs or not task.source_langs]
+    if not langs:
+        raise ValueError(
+            f"The texts of --source are in {', '.join(map(language_name, of_source))}, but the "
+            f"pipeline was trained on {', '.join(map(language_name, task.source_langs))}. Give "
+            f"labelled texts in that, or name another source with --source-langs."
+        )
+    wanted = _read_unlabelled(nlp, texts, text_field, lang_field)
     wanted = {lang: found for lang, found in wanted.items() if lang not in langs}
     if not wanted:
         raise ValueError(
@@ -193,23 +200,33 @@ def _find_pipe(nlp: "Language", task: "Task") -> Any:
             f"'{task.component}' is a component of '{task.factory}', for which there are no "
             f"forecasts. Allowed are xlt_textcat and xlt_textcat_multilabel."
         )
+    if pipe.cfg["calibration"].get("shifts"):
+        raise ValueError(
+            f"'{task.component}' corrects its answers for another mix of labels, which a forecast "
+            f"does not know of. Forecast the pipeline as it was before: spacy xlt calibrate "
+            f"without --unlabelled and --priors."
+        )
     return pipe
 
 
 def _read_unlabelled(
-    paths: Sequence[Path], max_length: int, text_field: str, lang_field: str
+    nlp: "Language", paths: Sequence[Path], text_field: str, lang_field: str
 ) -> Dict[str, List[str]]:
     """Different texts by language; of a file that has no tags, the name may be one (`sw.txt`)."""
-    from ._texts import read_texts
+    from ._texts import read_texts, with_languages
 
     found: Dict[str, Dict[str, None]] = {}
     for path in paths:
         named = "" if path.is_dir() else _language_of_name(path)
-        for text in read_texts(
-            path, max_length=max_length, text_field=text_field, lang_field=lang_field
-        ):
-            if text.text.strip():
-                found.setdefault(text.lang or named, {})[text.text] = None
+        texts = [
+            replace(text, lang=text.lang or named)
+            for text in read_texts(
+                path, max_length=nlp.max_length, text_field=text_field, lang_field=lang_field
+            )
+            if text.text.strip()
+        ]
+        for text in with_languages(nlp, texts):
+            found.setdefault(text.lang, {})[text.text] = None
     return {lang: list(found[lang]) for lang in sorted(found)}
 
 

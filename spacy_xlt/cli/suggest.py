@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     import numpy as np
     from spacy.language import Language
 
-    from ..corpora.annotation import Task
-    from ..evaluation.task import Task as Classifier
+    from ..corpora.annotation import LabelTask
+    from ..evaluation.task import Task
     from ..trust.suggestion import Suggestion
     from ._texts import Text
 
@@ -39,7 +39,7 @@ class Share:
 class Suggested:
     """What to label, by language and in the order of choice, and what was left out and why."""
 
-    tasks: List["Task"]
+    tasks: List["LabelTask"]
     shares: List[Share]
     labels: List[str]
     exclusive: bool
@@ -74,7 +74,7 @@ def suggest_cli(
         None, "--langs", "-l", help="Languages to choose in, with commas (default: all)"
     ),
     minimum: int = Opt(0, "--minimum", help="Texts to suggest in each language at least"),
-    seed: int = Opt(0, "--seed", help="Another seed gives another draw"),
+    seed: int = Opt(0, "--seed", min=0, help="Another seed gives another draw"),
     text_field: str = Opt("text", "--text-field", "-t", help="Field that holds the text"),
     lang_field: str = Opt("lang", "--lang-field", help="Field that holds the language tag"),
     component: Optional[str] = COMPONENT,
@@ -150,7 +150,7 @@ def suggest(
     from ..evaluation.task import find_task
     from ..trust.suggestion import COMPARING, check_settings, find_doubts
     from ..trust.suggestion import suggest as choose
-    from ._texts import read_texts
+    from ._texts import read_texts, with_languages
 
     check_settings(n, strategy, goal)
     check_batch_size(batch_size)
@@ -163,6 +163,7 @@ def suggest(
             path, max_length=nlp.max_length, text_field=text_field, lang_field=lang_field
         )
     ]
+    pool = with_languages(nlp, pool)
     pool = _select(pool, langs, _labelled_keys(nlp, labelled), left_out)
     embed = _make_embed(nlp, classifier, batch_size)
     if strategy in COMPARING:
@@ -260,7 +261,7 @@ def _note(left_out: Dict[str, int], why: str, count: int) -> None:
 
 
 def _predict(
-    nlp: "Language", pool: Sequence["Text"], classifier: "Classifier", batch_size: int
+    nlp: "Language", pool: Sequence["Text"], classifier: "Task", batch_size: int
 ) -> "np.ndarray":
     """Scores of the texts, NaN where there are none. Shape: (n_texts, n_labels)"""
     import numpy as np
@@ -279,7 +280,7 @@ def _predict(
 
 
 def _make_embed(
-    nlp: "Language", classifier: "Classifier", batch_size: int
+    nlp: "Language", classifier: "Task", batch_size: int
 ) -> Callable[[Sequence[str]], "np.ndarray"]:
     """What makes vectors of texts, with the component's encoder."""
     import numpy as np
@@ -309,18 +310,18 @@ def _make_task(
     text: "Text",
     scores: "np.ndarray",
     found: "Suggestion",
-    classifier: "Classifier",
+    classifier: "Task",
     strategy: str,
-) -> "Task":
+) -> "LabelTask":
     import numpy as np
 
-    from ..corpora.annotation import Task
+    from ..corpora.annotation import LabelTask
     from ..trust.suggestion import find_doubts
 
     by_label = dict(zip(classifier.labels, scores.tolist(), strict=True))
     answer = classifier.choose(by_label)
     (doubt,) = find_doubts(np.array([scores]), exclusive=classifier.exclusive).tolist()
-    return Task(
+    return LabelTask(
         text=text.text,
         lang=text.lang,
         id=text.id,
@@ -331,7 +332,7 @@ def _make_task(
 
 
 def _say_why(
-    scores: Dict[str, float], found: "Suggestion", classifier: "Classifier", strategy: str
+    scores: Dict[str, float], found: "Suggestion", classifier: "Task", strategy: str
 ) -> str:
     """Why a text was chosen."""
     if strategy == "random":

@@ -285,6 +285,9 @@ class XltTextCat(TrainablePipe):
         """
         self.cfg["calibration"] = check_calibration(calibration)
         self.set_abstaining("none")
+        if calibration.get("shifts"):
+            # Answers change, and forecasts were of those before.
+            self.cfg["forecasts"] = {}
 
     def set_abstaining(self, abstain: str, *, zero_scores: bool = False) -> None:
         """Whether documents may get no answer, which `doc._.xlt_decisions` then tells.

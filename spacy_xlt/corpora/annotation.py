@@ -9,7 +9,7 @@ TEXT_NAME, LABEL_NAME = "text", "label"
 
 
 @dataclass(frozen=True)
-class Task:
+class LabelTask:
     """A text to label.
 
     predicted (List[str]): Labels that a classifier would give it.
@@ -38,12 +38,12 @@ class Task:
         }
 
 
-def to_plain(task: Task, labels: Sequence[str]) -> Dict[str, Any]:
+def to_plain(task: LabelTask, labels: Sequence[str]) -> Dict[str, Any]:
     """A row of fields; with a "label" added it is one that `spacy xlt data import` reads."""
     return {"text": task.text, **task.about()}
 
 
-def to_prodigy(task: Task, labels: Sequence[str]) -> Dict[str, Any]:
+def to_prodigy(task: LabelTask, labels: Sequence[str]) -> Dict[str, Any]:
     """A task for its `choice` interface; no option is chosen beforehand.
 
     SOURCE: https://prodi.gy/docs/api-interfaces#choice
@@ -56,7 +56,7 @@ def to_prodigy(task: Task, labels: Sequence[str]) -> Dict[str, Any]:
     }
 
 
-def to_doccano(task: Task, labels: Sequence[str]) -> Dict[str, Any]:
+def to_doccano(task: LabelTask, labels: Sequence[str]) -> Dict[str, Any]:
     """A line of JSONL for text classification, not labelled; other fields become metadata.
 
     SOURCE: doccano's `backend/data_import/pipeline`, where the column of labels must be there.
@@ -64,7 +64,7 @@ def to_doccano(task: Task, labels: Sequence[str]) -> Dict[str, Any]:
     return {"text": task.text, "label": [], **task.about()}
 
 
-def to_label_studio(task: Task, labels: Sequence[str]) -> Dict[str, Any]:
+def to_label_studio(task: LabelTask, labels: Sequence[str]) -> Dict[str, Any]:
     """A task with a prediction for the interface of `label_studio_interface`.
 
     SOURCE: https://labelstud.io/guide/predictions; names and labels must be those of the
@@ -95,7 +95,7 @@ def label_studio_interface(labels: Sequence[str], *, exclusive: bool) -> str:
 
 
 # format -> what makes a task of it
-FORMS: Dict[str, Callable[[Task, Sequence[str]], Dict[str, Any]]] = {
+FORMS: Dict[str, Callable[[LabelTask, Sequence[str]], Dict[str, Any]]] = {
     "jsonl": to_plain,
     "prodigy": to_prodigy,
     "doccano": to_doccano,

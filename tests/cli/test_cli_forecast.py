@@ -116,3 +116,23 @@ def test_predictions_with_warnings(trained_dir, tmp_path):
         header, first, second = table.read_text().splitlines()
         assert header.split(",")[-1] == "warning" and first.endswith(",")
         assert second.endswith(",There is no text.")
+
+
+def test_a_source_that_it_was_not_trained_on_is_refused(trained_dir, texts, corpus_dir):
+    german = corpus_dir / "dev" / "de.spacy"
+    text = run_command("forecast", trained_dir, *texts, "--source", german, code=1)
+    assert "The texts of --source are in German, but the pipeline was trained on English." in text
+
+
+def test_a_pipeline_whose_answers_are_corrected_is_refused(trained, source, texts, tmp_path):
+    pipe = trained.get_pipe("textcat")
+    pipe.set_forecasts(
+        {"de": {"accuracy": 0.5, "interval": [0.4, 0.6], "alarm": False, "reason": ""}}
+    )
+    pipe.set_calibration({"temperatures": {"": 2.0}})
+    assert pipe.cfg["forecasts"]
+    pipe.set_calibration({"shifts": {"": {"food": 1.0}}})
+    assert pipe.cfg["forecasts"] == {}
+    trained.to_disk(tmp_path / "shifted")
+    text = run_command("forecast", tmp_path / "shifted", *texts, "--source", source, code=1)
+    assert "corrects its answers for another mix of labels" in text

@@ -3,11 +3,11 @@ import xml.etree.ElementTree as ElementTree
 
 import pytest
 
-from spacy_xlt.corpora.annotation import FORMS, LISTS, Task, label_studio_interface
+from spacy_xlt.corpora.annotation import FORMS, LISTS, LabelTask, label_studio_interface
 from spacy_xlt.corpora.formats import Columns, read_fields
 
 LABELS = ["food", "music"]
-TASK = Task('jazz & "pizza"', "sw", "17", ["music"], 0.61239, "in doubt")
+TASK = LabelTask('jazz & "pizza"', "sw", "17", ["music"], 0.61239, "in doubt")
 
 
 def test_plain_rows_carry_everything():
@@ -20,7 +20,7 @@ def test_plain_rows_carry_everything():
         "uncertainty": 0.3876,
         "reason": "in doubt",
     }
-    no_id = Task("jazz", "", "", [], 1.0, "")
+    no_id = LabelTask("jazz", "", "", [], 1.0, "")
     assert "id" not in FORMS["jsonl"](no_id, LABELS) and no_id.about()["predicted"] == ""
 
 
@@ -52,7 +52,7 @@ def test_label_studio_gets_a_prediction_that_fits_its_interface():
     given = [choice.get("value") for choice in choices]
     assert given == LABELS and set(result["value"]["choices"]) <= set(given)
     assert 0 <= prediction["score"] <= 1
-    undecided = Task("", "", "", [], 0.9, "")
+    undecided = LabelTask("", "", "", [], 0.9, "")
     assert FORMS["label-studio"](undecided, LABELS)["predictions"] == []
 
 
