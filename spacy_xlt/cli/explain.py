@@ -21,7 +21,9 @@ TEXT_WIDTH = 40
 @command(xlt_cli, "explain")
 def explain_cli(
     pipeline: str = Arg(..., help="Name or path of the pipeline"),
-    texts: str = Arg(..., help="A .jsonl, .csv, .tsv, .parquet or .txt file; -; or a text itself"),
+    texts: str = Arg(
+        ..., help="A .jsonl, .csv, .tsv, .parquet or .txt file; -; or a text of several words"
+    ),
     output: Optional[Path] = Opt(None, "--output", "-o", help="Page (.html) or table (.jsonl)"),
     label: Optional[str] = Opt(None, "--label", help="Label to explain (default: the likeliest)"),
     method: str = Opt(
@@ -145,13 +147,9 @@ def _read_texts(
 
 
 def _is_text(value: str) -> bool:
-    """Whether what should name a file is a text: there is no such file, and it has a space, or
-    no folder and no ending."""
+    """Whether what should name a file is a text: no file has that name, and it has a space."""
     try:
-        path = Path(value)
-        return not path.exists() and (
-            len(value.split()) != 1 or (path.name == value and not path.suffix)
-        )
+        return not Path(value).exists() and len(value.split()) != 1
     except (OSError, ValueError):  # too long for a name, or with a character that none has
         return True
 

@@ -38,7 +38,6 @@ def test_a_page(trained_dir, rows, tmp_path):
 def test_a_text_in_place_of_a_file(trained_dir):
     assert "jazz +" in run_command("explain", trained_dir, "is there jazz here")
     assert "jazz +" in run_command("explain", trained_dir, "is there jazz here " * 30)
-    assert "jazz +" in run_command("explain", trained_dir, "jazz")
     text = run_command("explain", trained_dir, "jazz at https://jazz.com/x", "--n-words", "9")
     if "(url)" in text:
         assert "In 1 of 1 texts the evidence holds a URL" in text
