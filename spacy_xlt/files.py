@@ -222,3 +222,20 @@ def write_text(path: Path, text: str) -> None:
     """Write a whole text file, in UTF-8 and with plain line ends."""
     with staged_file(path) as staging:
         staging.write_text(text, encoding="utf8", newline="\n")
+
+
+def check_replaceable(path: Path, what: str, is_one: Callable[[Path], bool]) -> None:
+    """Make sure that nothing is replaced but an empty directory or what the new thing is.
+
+    what (str): What it is, such as "corpus".
+    is_one (Callable[[Path], bool]): Whether a directory holds one.
+    RAISES (ValueError): If the path is taken by something else.
+    """
+    if path.exists() and not path.is_dir():
+        raise ValueError(f"'{path}' is a file; a {what} needs a directory. Choose another name.")
+    found = sorted(entry.name for entry in path.iterdir()) if path.is_dir() else []
+    if found and not is_one(path):
+        raise ValueError(
+            f"'{path}' holds something that is not a {what} (found: {', '.join(found[:5])}). "
+            f"Choose another directory, or empty this one."
+        )

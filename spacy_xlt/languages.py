@@ -7,6 +7,8 @@ import langcodes
 from spacy.tokens import Doc
 
 UNKNOWN = ""
+# Key in doc.user_data: identity of a document, the same in all languages of a parallel corpus.
+ID_KEY = "xlt_id"
 # Doc extensions and their defaults: the language; how sure it is where it was detected, in
 # [0, 1]; share of the letters in each language, where that was asked for; weight in training; and
 # by the name of a component that may abstain its "label", None without an answer, and its "set".

@@ -23,6 +23,10 @@ USER_ERRORS = (ValueError, ImportError, OSError, MemoryError)
 
 # Options that several commands share.
 BATCH_SIZE = Opt(512, "--batch-size", "-b", help="Documents handed to the pipeline at once")
+TEXT_FIELD = Opt("text", "--text-field", "-t", help="Field that holds the text")
+LANG_FIELD = Opt(
+    "lang", "--lang-field", help="Field with the language tag of a text, if it has one"
+)
 COMPONENT = Opt(None, "--component", help="Text classifier to use, where the pipeline has several")
 GPU_ID = Opt(-1, "--gpu-id", "-g", help="GPU ID or -1 for CPU")
 CODE_PATH = Opt(None, "--code", "-c", help="Python file with registered functions to import")

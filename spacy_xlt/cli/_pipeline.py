@@ -36,16 +36,11 @@ def load_pipeline(name: str, *, gpu_id: int = -1, code_path: Optional[Path] = No
         ) from e
 
 
-def check_replaceable(path: Path) -> None:
+def check_output(path: Path) -> None:
     """RAISES (ValueError): If the path is taken by something that is not a pipeline."""
-    if path.exists() and not path.is_dir():
-        raise ValueError(f"'{path}' is a file; a pipeline needs a directory. Choose another name.")
-    found = sorted(entry.name for entry in path.iterdir()) if path.is_dir() else []
-    if found and not {"meta.json", "config.cfg"} <= set(found):
-        raise ValueError(
-            f"'{path}' holds something that is not a pipeline (found: {', '.join(found[:5])}). "
-            f"Choose another directory, or empty this one."
-        )
+    from ..files import check_replaceable
+
+    check_replaceable(path, "pipeline", lambda p: (p / "meta.json").is_file())
 
 
 def save_pipeline(nlp: "Language", path: Path) -> None:
@@ -55,7 +50,7 @@ def save_pipeline(nlp: "Language", path: Path) -> None:
     """
     from ..files import replaced_directory
 
-    check_replaceable(path)
+    check_output(path)
     with replaced_directory(path) as made:
         nlp.to_disk(made)
 

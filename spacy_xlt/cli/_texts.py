@@ -4,8 +4,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Iterator, List, Sequence
 
-from ..corpora.layout import DOCBIN_SUFFIX, ID_KEY, docbin_docs, read_docbin, standard_language
+from ..corpora.layout import DOCBIN_SUFFIX, docbin_docs, read_docbin, standard_language
 from ..corpora.reader import find_files
+from ..languages import ID_KEY
 from ._rows import INPUT_FORMATS, find_format, get_text, read_rows
 
 if TYPE_CHECKING:

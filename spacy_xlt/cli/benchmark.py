@@ -5,7 +5,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, List, Optional, Tuple
 
 from ..files import file_sha256, write_text
-from ._app import BATCH_SIZE, CODE_PATH, COMPONENT, GPU_ID, Arg, Opt, command, msg, xlt_cli
+from ._app import (
+    BATCH_SIZE,
+    CODE_PATH,
+    COMPONENT,
+    GPU_ID,
+    TEXT_FIELD,
+    Arg,
+    Opt,
+    command,
+    msg,
+    xlt_cli,
+)
 from ._pipeline import load_pipeline
 
 if TYPE_CHECKING:
@@ -24,7 +35,7 @@ def benchmark_cli(
         1000, "--n-texts", "-n", help="Texts to measure with, at most; equal ones count once"
     ),
     n_runs: int = Opt(5, "--runs", "-r", help="Repetitions; medians are shown"),
-    text_field: str = Opt("text", "--text-field", "-t", help="Field that holds the text"),
+    text_field: str = TEXT_FIELD,
     component: Optional[str] = COMPONENT,
     batch_size: int = BATCH_SIZE,
     gpu_id: int = GPU_ID,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Dict, Iterable, List, Optional, Sequence,
 from ._app import BATCH_SIZE, CODE_PATH, COMPONENT, GPU_ID, Arg, Opt, command, msg, xlt_cli
 from ._pipeline import (
     check_batch_size,
-    check_replaceable,
+    check_output,
     load_pipeline,
     save_pipeline,
     split_langs,
@@ -142,7 +142,7 @@ def calibrate(
     from ..evaluation.task import find_task
     from ..trust.calibration import Calibrator
 
-    check_replaceable(output)
+    check_output(output)
     check_batch_size(batch_size)
     wanted = {"thresholds": precision, "set_thresholds": coverage}
     check_abstain(abstain, [part for part, value in wanted.items() if value is not None])

@@ -48,9 +48,9 @@ def make_ensemble(
     import spacy
 
     from ..components.ensemble import add_requirements
-    from ._pipeline import check_replaceable, load_pipeline, save_pipeline
+    from ._pipeline import check_output, load_pipeline, save_pipeline
 
-    check_replaceable(output)
+    check_output(output)
     members = [load_pipeline(name, gpu_id=gpu_id, code_path=code_path) for name in pipelines]
     nlp = spacy.blank("xx")
     ensemble: Any = nlp.add_pipe("xlt_ensemble", name=NAME)

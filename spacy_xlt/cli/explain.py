@@ -6,7 +6,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Iterator, List, Optional, Tuple
 
 from ..files import write_text
-from ._app import CODE_PATH, COMPONENT, GPU_ID, Arg, Opt, command, msg, xlt_cli
+from ._app import (
+    CODE_PATH,
+    COMPONENT,
+    GPU_ID,
+    LANG_FIELD,
+    TEXT_FIELD,
+    Arg,
+    Opt,
+    command,
+    msg,
+    xlt_cli,
+)
 from ._pipeline import load_pipeline
 
 if TYPE_CHECKING:
@@ -36,8 +47,8 @@ def explain_cli(
     check: bool = Opt(
         False, "--check", help="Delete the evidence, and random words, and tell what that changes"
     ),
-    text_field: str = Opt("text", "--text-field", "-t", help="Field that holds the text"),
-    lang_field: str = Opt("lang", "--lang-field", help="Field with the language tag"),
+    text_field: str = TEXT_FIELD,
+    lang_field: str = LANG_FIELD,
     input_format: Optional[str] = Opt(
         None, "--input-format", help="jsonl, csv, tsv, parquet or txt (default: by the name)"
     ),

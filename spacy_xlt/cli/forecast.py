@@ -7,8 +7,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
 
 from ..files import write_text
-from ._app import CODE_PATH, COMPONENT, GPU_ID, Arg, Opt, command, msg, xlt_cli
-from ._pipeline import check_replaceable, load_pipeline, save_pipeline, split_langs
+from ._app import (
+    CODE_PATH,
+    COMPONENT,
+    GPU_ID,
+    LANG_FIELD,
+    TEXT_FIELD,
+    Arg,
+    Opt,
+    command,
+    msg,
+    xlt_cli,
+)
+from ._pipeline import check_output, load_pipeline, save_pipeline, split_langs
 
 if TYPE_CHECKING:
     import numpy as np
@@ -46,8 +57,8 @@ def forecast_cli(
         "--source-langs",
         help="Languages of the training labels, with commas (default: what the pipeline recorded)",
     ),
-    text_field: str = Opt("text", "--text-field", "-t", help="Field that holds the text"),
-    lang_field: str = Opt("lang", "--lang-field", help="Field with the language tag"),
+    text_field: str = TEXT_FIELD,
+    lang_field: str = LANG_FIELD,
     limit: int = Opt(
         500, "--limit", help="Most texts of a language to read, drawn at random; 0 for all"
     ),
@@ -122,7 +133,7 @@ def forecast(
     if limit < 0:
         raise ValueError(f"--limit is {limit}; allowed is 0, for no limit, or more.")
     if save is not None:
-        check_replaceable(save)
+        check_output(save)
     nlp = load_pipeline(pipeline, gpu_id=gpu_id, code_path=code_path)
     task = find_task(nlp, component, source_langs)
     pipe = _find_pipe(nlp, task)

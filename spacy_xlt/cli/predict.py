@@ -22,7 +22,19 @@ from typing import (
 
 import typer
 
-from ._app import BATCH_SIZE, CODE_PATH, COMPONENT, GPU_ID, USER_ERRORS, Arg, Opt, command, xlt_cli
+from ._app import (
+    BATCH_SIZE,
+    CODE_PATH,
+    COMPONENT,
+    GPU_ID,
+    LANG_FIELD,
+    TEXT_FIELD,
+    USER_ERRORS,
+    Arg,
+    Opt,
+    command,
+    xlt_cli,
+)
 from ._pipeline import check_batch_size, load_pipeline
 
 if TYPE_CHECKING:
@@ -50,7 +62,7 @@ def predict_cli(
     pipeline: str = Arg(..., help="Name or path of the pipeline"),
     input: Path = Arg(..., help="Texts: .jsonl, .csv, .tsv, .parquet, .txt (a text per line); -"),
     output: Path = Arg(Path("-"), help="Result: .jsonl, .csv or .tsv, also with .gz; - is stdout"),
-    text_field: str = Opt("text", "--text-field", "-t", help="Field that holds the text"),
+    text_field: str = TEXT_FIELD,
     all_scores: bool = Opt(
         False, "--all-scores", "-a", help="In CSV and TSV, a column with the score of each label"
     ),
@@ -65,9 +77,7 @@ def predict_cli(
         "--rejects",
         help="JSONL file for rows that were skipped (default: OUTPUT.rejects.jsonl)",
     ),
-    lang_field: str = Opt(
-        "lang", "--lang-field", help="Field with the language tag, which calibrated pipelines use"
-    ),
+    lang_field: str = LANG_FIELD,
     warnings: bool = Opt(
         False, "--warnings", "-w", help="Add a field with what speaks against trusting the label"
     ),

@@ -5,7 +5,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, Dict, Iterable, List, Optional, Sequence
 
-from ._app import BATCH_SIZE, CODE_PATH, COMPONENT, GPU_ID, Arg, Opt, command, msg, xlt_cli
+from ._app import (
+    BATCH_SIZE,
+    CODE_PATH,
+    COMPONENT,
+    GPU_ID,
+    LANG_FIELD,
+    TEXT_FIELD,
+    Arg,
+    Opt,
+    command,
+    msg,
+    xlt_cli,
+)
 from ._pipeline import check_batch_size, load_pipeline, split_langs
 
 if TYPE_CHECKING:
@@ -75,8 +87,8 @@ def suggest_cli(
     ),
     minimum: int = Opt(0, "--minimum", help="Texts to suggest in each language at least"),
     seed: int = Opt(0, "--seed", min=0, help="Another seed gives another draw"),
-    text_field: str = Opt("text", "--text-field", "-t", help="Field that holds the text"),
-    lang_field: str = Opt("lang", "--lang-field", help="Field that holds the language tag"),
+    text_field: str = TEXT_FIELD,
+    lang_field: str = LANG_FIELD,
     component: Optional[str] = COMPONENT,
     batch_size: int = BATCH_SIZE,
     gpu_id: int = GPU_ID,

@@ -17,6 +17,7 @@ from typing import (
     get_args,
 )
 
+from ..files import check_replaceable
 from ..languages import UNKNOWN
 from .formats import (
     FORMATS,
@@ -35,8 +36,8 @@ from .layout import (
     UNKNOWN_LANG_FILE,
     Corpus,
     Row,
-    check_replaceable,
     check_split_name,
+    is_corpus,
     standard_language,
     write_corpus,
 )
@@ -149,7 +150,7 @@ def import_corpus(
     """
     if on_error not in get_args(OnError):
         raise ValueError(f"on_error is '{on_error}'. Allowed are stop and skip.")
-    check_replaceable(out)
+    check_replaceable(out, "corpus", is_corpus)
     if split is not None:
         check_split_name(split)
     settle = _Settler(

@@ -16,16 +16,21 @@ from spacy.tokens import Doc, DocBin
 from spacy.vocab import Vocab
 from srsly.msgpack import Packer, Unpacker
 
-from ..files import replaced_directory
-from ..languages import UNKNOWN, get_doc_language, set_doc_language, standardize_language
+from ..files import check_replaceable, replaced_directory
+from ..languages import (
+    ID_KEY,
+    UNKNOWN,
+    get_doc_language,
+    set_doc_language,
+    standardize_language,
+)
 
 RECORD_FILE = "corpus.json"
 REJECTS_FILE = "rejects.jsonl"
 DOCBIN_SUFFIX = ".spacy"
 # File name of documents whose language is unknown: BCP 47's "undetermined".
 UNKNOWN_LANG_FILE = "und"
-# Keys in doc.user_data.
-ID_KEY = "xlt_id"
+# Key in doc.user_data.
 PAIR_KEY = "xlt_pair"
 # Order in which splits are written and shown; other names follow alphabetically.
 SPLIT_ORDER = ("train", "dev", "pool", "test")
@@ -289,7 +294,7 @@ def write_corpus(
     path = Path(path)
     if not corpus.rows:
         raise ValueError(f"There is no document to write to '{path}'.")
-    check_replaceable(path)
+    check_replaceable(path, "corpus", is_corpus)
     files: Dict[Tuple[str, str], List[Row]] = {}
     for row in corpus.rows:
         files.setdefault((check_split_name(row.split), row.lang), []).append(row)
@@ -327,19 +332,6 @@ def count_rows(rows: Iterable[Row]) -> Dict[str, Dict[str, Dict[str, Any]]]:
             "labels": dict(sorted(n_labels[split, lang].items())),
         }
     return counts
-
-
-def check_replaceable(path: Path) -> None:
-    """RAISES (ValueError): If the path is taken by something that is not a corpus."""
-    if path.is_file():
-        raise ValueError(f"'{path}' is a file; the corpus needs a directory. Choose another name.")
-    if path.is_dir() and not is_corpus(path):
-        found = sorted(entry.name for entry in path.iterdir())
-        if found:
-            raise ValueError(
-                f"'{path}' holds something that is not a corpus (found: {', '.join(found[:5])}). "
-                f"Choose another directory, or empty this one."
-            )
 
 
 @contextmanager

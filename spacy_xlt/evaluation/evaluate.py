@@ -13,6 +13,7 @@ from spacy.tokens import Doc
 from spacy.training import Example
 from typing_extensions import TypedDict
 
+from ..languages import ID_KEY
 from .calibration import (
     brier_score,
     calibration_curve,
@@ -276,8 +277,8 @@ def make_prediction(eg: Example, task: Task) -> Prediction:
     }
     if decision is not None and decision["set"] is not None:
         prediction["set"] = list(decision["set"])
-    if "xlt_id" in reference.user_data:
-        prediction["id"] = str(reference.user_data["xlt_id"])
+    if ID_KEY in reference.user_data:
+        prediction["id"] = str(reference.user_data[ID_KEY])
     return prediction
 
 
@@ -387,7 +388,7 @@ def make_key(doc: Doc, seen: Counter) -> int:
 
     seen (Counter): How often each text without an id has come; counts this one.
     """
-    name = doc.user_data.get("xlt_id")
+    name = doc.user_data.get(ID_KEY)
     if name is not None:
         return _hash("id", str(name))
     text = _hash(doc._.xlt_lang, doc.text)

@@ -165,7 +165,7 @@ def test_foreign_directory_is_not_replaced(tmp_path):
     (tmp_path / "thesis.txt").write_text("years of work")
     with pytest.raises(ValueError, match=r"not a corpus \(found: thesis\.txt\)"):
         write_corpus(tmp_path, Corpus(ROWS))
-    with pytest.raises(ValueError, match=r"is a file; the corpus needs a directory"):
+    with pytest.raises(ValueError, match=r"is a file; a corpus needs a directory"):
         write_corpus(tmp_path / "thesis.txt", Corpus(ROWS))
     assert (tmp_path / "thesis.txt").read_text() == "years of work"
 
