@@ -4,6 +4,7 @@ import functools
 from typing import Any, Dict
 
 import langcodes
+from spacy.language import Language
 from spacy.tokens import Doc
 
 UNKNOWN = ""
@@ -66,17 +67,29 @@ def get_doc_language(doc: Doc) -> str:
     return standardize_language(doc._.xlt_lang)
 
 
-def known_language(doc: Doc) -> str:
-    """The same, also "" where what is recorded is no language tag."""
+def known_tag(tag: Any) -> str:
+    """Standard tag of whatever stands where a language tag should; "" if it is none."""
     try:
-        return get_doc_language(doc)
+        return standardize_language(tag) if isinstance(tag, str) else UNKNOWN
     except ValueError:
         return UNKNOWN
+
+
+def known_language(doc: Doc) -> str:
+    """Standard tag of the language recorded on a Doc, also "" where that is no language tag."""
+    return known_tag(doc._.xlt_lang)
 
 
 def set_doc_language(doc: Doc, tag: str) -> None:
     """Record the language of a Doc in `doc._.xlt_lang`, in its standard spelling."""
     doc._.xlt_lang = standardize_language(tag)
+
+
+def make_doc(nlp: Language, text: str, lang: str) -> Doc:
+    """A Doc of a pipeline's tokenizer, with its language recorded."""
+    doc = nlp.make_doc(text)
+    set_doc_language(doc, lang)
+    return doc
 
 
 def without_territory(tag: str) -> str:

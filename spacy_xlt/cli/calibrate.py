@@ -237,7 +237,7 @@ def _predict_unlabelled(
     from tqdm import tqdm
 
     from ..evaluation.scorer import read_scores
-    from ..languages import set_doc_language
+    from ..languages import make_doc
     from ._texts import read_texts, with_languages
 
     found = (text for path in paths for text in read_texts(path, max_length=nlp.max_length))
@@ -250,10 +250,7 @@ def _predict_unlabelled(
             f"{', '.join(map(str, paths))}. A mix of labels is that of a language: give each text "
             f"its tag in the field 'lang'."
         )
-    docs = []
-    for text in texts:
-        docs.append(nlp.make_doc(text.text))
-        set_doc_language(docs[-1], text.lang)
+    docs = [make_doc(nlp, text.text, text.lang) for text in texts]
     rows: Dict[str, List[List[float]]] = {}
     predicted = nlp.pipe(docs, batch_size=batch_size)
     shown = tqdm(predicted, total=len(docs), unit="doc", disable=None, file=sys.stderr)

@@ -117,8 +117,8 @@ def evaluate(
                 items, total=total, unit="doc", disable=None, file=sys.stderr
             ),
         )
-        evaluation["mistakes"] = explain_mistakes(nlp, evaluation)
         if output is not None:
+            evaluation["mistakes"] = explain_mistakes(nlp, evaluation)
             write_text(output, dump_json(evaluation))
     return evaluation
 

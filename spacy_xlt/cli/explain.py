@@ -142,6 +142,7 @@ def _read_texts(
     texts: str, input_format: Optional[str], text_field: str, lang_field: str, max_length: int
 ) -> Iterator[Tuple[str, str]]:
     """Texts of a file with their languages; or the text that was given in place of one."""
+    from ..languages import known_tag
     from ._rows import INPUT_FORMATS, STANDARD_STREAM, find_format, get_text, read_rows
 
     path = Path(texts)
@@ -154,7 +155,7 @@ def _read_texts(
             text = get_text(row, text_field, max_length)
         except ValueError as e:
             raise ValueError(f"{texts}:{line}: {e}. Mend the row or remove it.") from e
-        yield text, _language(row.get(lang_field))
+        yield text, known_tag(row.get(lang_field))
 
 
 def _is_text(value: str) -> bool:
@@ -163,16 +164,6 @@ def _is_text(value: str) -> bool:
         return not Path(value).exists() and len(value.split()) != 1
     except (OSError, ValueError):  # too long for a name, or with a character that none has
         return True
-
-
-def _language(tag: Any) -> str:
-    """Standard tag of a row's language; "" where it is none."""
-    from ..languages import standardize_language
-
-    try:
-        return standardize_language(tag) if isinstance(tag, str) else ""
-    except ValueError:
-        return ""
 
 
 def show_explanations(explanations: List["Explanation"], n_words: int) -> None:

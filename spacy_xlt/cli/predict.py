@@ -322,24 +322,17 @@ def pipe_and_forget(
 
     The vocabulary forgets the words that it met, which would fill the memory in the long run.
     """
+    from ..languages import known_tag, make_doc
+
     rest = iter(texts)
     for first in rest:
         part = chain([first], islice(rest, ZONE_TEXTS - 1))
         with nlp.memory_zone():
             docs = (
-                (_make_doc(nlp, text, row.get(lang_field)), (n, row)) for text, (n, row) in part
+                (make_doc(nlp, text, known_tag(row.get(lang_field))), (n, row))
+                for text, (n, row) in part
             )
             yield from nlp.pipe(docs, as_tuples=True, batch_size=batch_size)
-
-
-def _make_doc(nlp: "Language", text: str, lang: Any) -> "Doc":
-    """A Doc with the language of its row, if that is one."""
-    from ..languages import known_language
-
-    doc = nlp.make_doc(text)
-    doc._.xlt_lang = lang if isinstance(lang, str) else ""
-    doc._.xlt_lang = known_language(doc)
-    return doc
 
 
 def _default_rejects(output: Path) -> Optional[Path]:

@@ -14,6 +14,7 @@ from spacy.vocab import Vocab
 
 from ..encoder_files import EncoderRecord
 from ..evaluation.task import Task, find_task
+from ..languages import known_language, make_doc
 from .textcat import SCORE_WEIGHTS, XltTextCat
 
 MEMBERS = "members"
@@ -262,10 +263,7 @@ def add_requirements(nlp: Language, members: Iterable[Language]) -> None:
 
 def _copy(member: Language, docs: Sequence[Doc]) -> List[Doc]:
     """The Docs as a member's tokenizer has them, with their languages."""
-    copies = [member.make_doc(doc.text) for doc in docs]
-    for copy, doc in zip(copies, docs, strict=True):
-        copy._.xlt_lang = doc._.xlt_lang
-    return copies
+    return [make_doc(member, doc.text, known_language(doc)) for doc in docs]
 
 
 def _check_fit(first: Task, other: Task, first_name: str, other_name: str) -> None:

@@ -13,7 +13,7 @@ from ..components.textcat import XltTextCat, withholding_nothing
 from ..evaluation.rendering import render
 from ..evaluation.results import ConfidentMistake, Evaluation, WordWeight
 from ..evaluation.task import Task, find_task
-from ..languages import known_language, set_doc_language
+from ..languages import known_language, make_doc
 from .calibration import to_logits
 from .doubts import DoubtKind, capitals_mean_names, find_doubt
 from .words import Span, find_words, without, word_of_pieces
@@ -115,7 +115,7 @@ def explain_texts(
     with withholding_nothing(nlp.get_pipe(task.component)):
         for text, lang in pairs:
             if (text, lang) not in known:
-                doc = _make_doc(nlp, text, lang)
+                doc = make_doc(nlp, text, lang)
                 known[text, lang] = _explain(nlp, task, doc, label, method, n_words)
             explanations.append(known[text, lang])
     return explanations
@@ -147,12 +147,6 @@ def explain_mistakes(
         else:
             explained.append({**mistake, "words": found["words"]})
     return explained
-
-
-def _make_doc(nlp: Language, text: str, lang: str) -> Doc:
-    doc = nlp.make_doc(text)
-    set_doc_language(doc, lang)
-    return doc
 
 
 def _explain(
@@ -219,7 +213,7 @@ def _occlude(nlp: Language, task: Task, doc: Doc, label: str, words: Sequence[Sp
 
     def lost(parts: Sequence[np.ndarray]) -> np.ndarray:
         changed = [without(text, [words[i] for i in part]) for part in parts]
-        docs = nlp.pipe([_make_doc(nlp, some, lang) for some in [text, *changed]])
+        docs = nlp.pipe([make_doc(nlp, some, lang) for some in [text, *changed]])
         leads = to_logits(_read_scores(task, docs), exclusive=task.exclusive)
         lead = leads[:, column]
         if task.exclusive:
@@ -305,7 +299,7 @@ def _decision_is_gone(
     """For each changed text; nothing if the label is not what the pipeline decides on."""
     texts = [explanation["text"], *changed]
     with withholding_nothing(nlp.get_pipe(task.component)):
-        docs = nlp.pipe([_make_doc(nlp, text, explanation["lang"]) for text in texts])
+        docs = nlp.pipe([make_doc(nlp, text, explanation["lang"]) for text in texts])
         scores = _read_scores(task, docs)
     column = task.labels.index(explanation["label"])
     if scores[0].argmax() != column:
