@@ -15,40 +15,29 @@ come from the rows with an even id and the target's from the odd ones, so no sen
 on in two languages; gains are against zero-shot from the same even half.
 """
 
-import io
-import json
 import statistics
-import tempfile
 import time
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Tuple
 
+import runs
 import sklearn
-import spacy
 import torch
 import typer
 from readme import README, with_part
 from sklearn.linear_model import LogisticRegression, LogisticRegressionCV
-from spacy import util
 from spacy.language import Language
-from spacy.training.initialize import init_nlp
-from spacy.training.loop import train
 
 from spacy_xlt.corpora.reader import create_corpus_v1
-from spacy_xlt.evaluation.evaluate import evaluate_pipeline
 from spacy_xlt.languages import get_doc_language
 
-ROOT = Path(__file__).parents[2]
-RESULTS = ROOT / "assets" / "results" / "sib200"
-# The encoder cannot read Santali's script: chance level, whatever the recipe.
-LEFT_OUT = ("sat",)
+RESULTS = runs.RESULTS / "sib200"
 # What a careful user of scikit-learn would put on frozen vectors, as it is and with C by
 # cross-validation on the source language.
 REFERENCES = {
     "sklearn_default": LogisticRegression(max_iter=5000),
     "sklearn_cv": LogisticRegressionCV(Cs=[0.1, 1.0, 3.0, 10.0, 30.0, 100.0], cv=5, max_iter=5000),
 }
-LOW_RESOURCE = "sw,yo,ha,zu,quy,gn,ku"
 app = typer.Typer(help=__doc__, no_args_is_help=True)
 
 
@@ -56,16 +45,14 @@ app = typer.Typer(help=__doc__, no_args_is_help=True)
 def zero_shot(corpora: Path, encoder: Path, source: str = "en", seeds: str = "0,1,2") -> None:
     """Train on all of the source's labels; measure every language's test set."""
     for seed in map(int, seeds.split(",")):
-        settings = _paths(corpora / "all" / "train", corpora / "all" / "dev", encoder)
-        settings["corpora.train.langs"] = settings["corpora.dev.langs"] = [source]
+        settings = runs.paths(corpora / "all" / "train", corpora / "all" / "dev", encoder, source)
         _run("zero_shot", settings, seed, corpora, name=f"zero_shot-{source}-seed{seed}")
 
 
 @app.command("frozen")
 def frozen(corpora: Path, encoder: Path, source: str = "en") -> None:
     """The same with the head only, and scikit-learn's logistic regression on the same vectors."""
-    settings = _paths(corpora / "all" / "train", corpora / "all" / "dev", encoder)
-    settings["corpora.train.langs"] = settings["corpora.dev.langs"] = [source]
+    settings = runs.paths(corpora / "all" / "train", corpora / "all" / "dev", encoder, source)
     nlp = _run("frozen", settings, 0, corpora, name=f"frozen-{source}-seed0")
     if nlp is not None:
         for name, model in REFERENCES.items():
@@ -78,21 +65,20 @@ def target_labels(
     encoder: Path,
     shots: int = 8,
     draws: int = 1,
-    langs: str = LOW_RESOURCE,
+    langs: str = ",".join(runs.LOW_RESOURCE),
     recipes: str = "finetune,few_shot",
     split: str = "test",
 ) -> None:
     """Add target labels (`shots` per label, 0 for all) to zero-shot from the even half."""
     start = corpora / "zero_shot-even"
-    settings = _paths(corpora / "even" / "train", corpora / "all" / "dev", encoder)
-    settings["corpora.train.langs"] = settings["corpora.dev.langs"] = ["en"]
+    settings = runs.paths(corpora / "even" / "train", corpora / "all" / "dev", encoder)
     _run("zero_shot", settings, 0, corpora, name=f"zero_shot-even-{split}", keep=start, split=split)
     for recipe in recipes.split(","):
         for lang in langs.split(","):
             for draw in range(draws):
-                settings = _paths(corpora / "odd" / "train", corpora / "all" / "dev", encoder)
+                odd = corpora / "odd" / "train"
+                settings = runs.paths(odd, corpora / "all" / "dev", encoder, lang)
                 settings["paths.start"] = str(start)
-                settings["corpora.train.langs"] = settings["corpora.dev.langs"] = [lang]
                 settings["corpora.train.shots"] = shots
                 if recipe == "few_shot":
                     settings["paths.source"] = str(corpora / "even" / "train" / "en.spacy")
@@ -108,25 +94,25 @@ def table() -> None:
 
 def with_table(text: str) -> str:
     """A README with the table of results between its markers."""
-    return with_part(text, "results", summarise(_read_results()))
+    return with_part(text, "results", summarise(runs.read_runs(RESULTS)))
 
 
-def summarise(results: Dict[str, Dict[str, Any]]) -> List[str]:
+def summarise(results: Dict[str, runs.Run]) -> List[str]:
     """Lines of two Markdown tables over runs by name: recipes, and what target labels bring."""
     lines = [
         "| recipe | trained on | runs | mean of the targets | largest minus smallest | source |",
         "|---|---|---|---|---|---|",
     ]
-    groups: Dict[str, List[Dict[str, Any]]] = {}
+    groups: Dict[str, List[runs.Run]] = {}
     for name, run in results.items():
         if "-seed" in name:
             groups.setdefault(name.rsplit("-seed", 1)[0], []).append(run)
-    for name, runs in sorted(groups.items()):
-        means = [_mean_of_targets(run) for run in runs]
-        source = statistics.mean(run["accuracy"][run["source"]] for run in runs)
+    for name, group in sorted(groups.items()):
+        means = [_mean_of_targets(run) for run in group]
+        source = statistics.mean(run["accuracy"][run["source"]] for run in group)
         recipe, _, lang = name.partition("-")
         lines.append(
-            f"| {recipe} | {lang} | {len(runs)} | {statistics.mean(means):.3f} "
+            f"| {recipe} | {lang} | {len(group)} | {statistics.mean(means):.3f} "
             f"| {max(means) - min(means):.3f} | {source:.3f} |"
         )
     by_recipe = _gains(results)
@@ -148,7 +134,7 @@ def summarise(results: Dict[str, Dict[str, Any]]) -> List[str]:
     return lines
 
 
-def _gains(results: Dict[str, Dict[str, Any]]) -> Dict[Tuple[str, str], Dict[str, List[float]]]:
+def _gains(results: Dict[str, runs.Run]) -> Dict[Tuple[str, str], Dict[str, List[float]]]:
     """Gains over zero-shot by recipe and shots, then by language."""
     gains: Dict[Tuple[str, str], Dict[str, List[float]]] = {}
     for name, run in results.items():
@@ -161,23 +147,8 @@ def _gains(results: Dict[str, Dict[str, Any]]) -> Dict[Tuple[str, str], Dict[str
     return gains
 
 
-def _mean_of_targets(run: Dict[str, Any]) -> float:
-    """Mean accuracy over all languages but the source and those left out."""
-    skipped = (run["source"], *LEFT_OUT)
-    return statistics.mean(v for lang, v in run["accuracy"].items() if lang not in skipped)
-
-
-def _read_results() -> Dict[str, Dict[str, Any]]:
-    return {path.stem: json.loads(path.read_text()) for path in sorted(RESULTS.glob("*.json"))}
-
-
-def _paths(train_path: Path, dev_path: Path, encoder: Path) -> Dict[str, Any]:
-    return {
-        "paths.train": str(train_path),
-        "paths.dev": str(dev_path),
-        "paths.encoder": str(encoder),
-        "training.logger.progress_bar": False,
-    }
+def _mean_of_targets(run: runs.Run) -> float:
+    return statistics.mean(run["accuracy"][lang] for lang in runs.targets_of(run))
 
 
 def _run(
@@ -196,24 +167,18 @@ def _run(
     if path.exists() and (keep is None or keep.exists()):
         return None
     started = time.perf_counter()
-    nlp = _train(recipe, {**settings, "system.seed": seed})
+    nlp = runs.train_recipe(recipe, {**settings, "system.seed": seed})
     seconds = time.perf_counter() - started
     if keep is not None:
         nlp.to_disk(keep)
-    reader = create_corpus_v1(path=str(corpora / "all" / split), langs=langs)
-    scores = evaluate_pipeline(nlp, lambda: reader(nlp))
     result = {
+        **runs.measure(nlp, corpora / "all" / split, langs),
         "recipe": recipe,
         "source": nlp.get_pipe("textcat").cfg["train_langs"][0],
         "seed": seed,
-        "split": split,
         "seconds": round(seconds, 1),
-        "threads": torch.get_num_threads(),
-        "accuracy": {row["lang"]: row["accuracy"] for row in scores["languages"]},
-        "encoder": {k: scores["signature"]["encoder"].get(k) for k in ("name", "variant")},
-        "versions": scores["signature"]["versions"],
     }
-    _write(name, result)
+    runs.write_run(path, result)
     return nlp
 
 
@@ -243,23 +208,7 @@ def _run_reference(name: str, model: Any, nlp: Language, corpora: Path, source: 
         "accuracy": accuracy,
         "versions": {"scikit-learn": sklearn.__version__},
     }
-    _write(f"{name}-{source}-seed0", result)
-
-
-def _write(name: str, result: Dict[str, Any]) -> None:
-    RESULTS.mkdir(parents=True, exist_ok=True)
-    (RESULTS / f"{name}.json").write_text(json.dumps(result, indent=2, sort_keys=True) + "\n")
-    shown = {k: round(v, 3) for k, v in result["accuracy"].items()}
-    print(f"{name}: {result['seconds']:.0f} s, {shown}", flush=True)
-
-
-def _train(recipe: str, overrides: Dict[str, Any]) -> Language:
-    """What `spacy train` ends with: the best checkpoint by the recipe's own rule."""
-    config = util.load_config(ROOT / "configs" / f"{recipe}.cfg", overrides=overrides)
-    nlp = init_nlp(config)
-    with tempfile.TemporaryDirectory() as directory:
-        train(nlp, Path(directory), stdout=io.StringIO(), stderr=io.StringIO())
-        return spacy.load(Path(directory) / "model-best")
+    runs.write_run(RESULTS / f"{name}-{source}-seed0.json", result)
 
 
 if __name__ == "__main__":
