@@ -82,7 +82,7 @@ def test_own_file_to_package_and_its_speed(workplace):
     assert (workplace / "speed.json").is_file()
 
 
-@pytest.mark.parametrize("name", ["sib200", "speed"])
+@pytest.mark.parametrize("name", ["sib200", "speed", "transfer"])
 def test_results_are_those_of_the_runs(monkeypatch, name):
     monkeypatch.syspath_prepend(ROOT / "tests" / "benchmarks")
     benchmark = importlib.import_module(name)

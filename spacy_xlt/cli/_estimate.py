@@ -95,15 +95,15 @@ def estimate_needs(workload: Workload, encoder: str, speed: Speed, *, n_finetune
     """What a whole workflow takes.
 
     n_finetune (int): Target documents trained on, over all epochs.
-    SOURCE: The weights of a layer are multiplied with each piece once forwards and twice
-        backwards; two operations each.
     """
     size = encoder_bytes(encoder)
-    work = 2 * layer_weights(encoder) * workload.n_pieces
-    train, forward = (share * speed.flops for share in EFFICIENCY[speed.precision])
-    n_forward = workload.n_train + 2 * workload.n_test
-    seconds = work * n_forward / forward
-    seconds += work * 3 * (EPOCHS * workload.n_train + n_finetune) / train
+    seconds = compute_seconds(
+        layer_weights(encoder),
+        workload.n_pieces,
+        speed,
+        n_trained=EPOCHS * workload.n_train + n_finetune,
+        n_read=workload.n_train + 2 * workload.n_test,
+    )
     is_there = Path("encoders/current/model.safetensors").is_file() or Path(encoder).is_dir()
     return Needs(
         download_bytes=0 if is_there else size,
@@ -113,6 +113,23 @@ def estimate_needs(workload: Workload, encoder: str, speed: Speed, *, n_finetune
         memory_bytes=10**9 + 3 * size,
         seconds=seconds + OVERHEAD_SECONDS + 10 * size / 10**8,
     )
+
+
+def compute_seconds(
+    n_weights: int, n_pieces: float, speed: Speed, *, n_trained: int = 0, n_read: int = 0
+) -> float:
+    """Time that an encoder takes for documents, with nothing around it.
+
+    n_weights (int): Weights in its layers.
+    n_pieces (float): Word pieces of a document.
+    n_trained (int): Documents trained on, over all epochs.
+    n_read (int): Documents that are only read.
+    SOURCE: The weights of a layer are multiplied with each piece once forwards and twice
+        backwards; two operations each.
+    """
+    work = 2 * n_weights * n_pieces
+    train, forward = (share * speed.flops for share in EFFICIENCY[speed.precision])
+    return work * (3 * n_trained / train + n_read / forward)
 
 
 def encoder_bytes(encoder: str) -> int:

@@ -100,3 +100,18 @@ def _staging_place(target: Path) -> Path:
 
 def _prefix(target: Path) -> str:
     return f".{target.name}.new-"
+
+
+@contextmanager
+def locked(directory: Path) -> Iterator[None]:
+    """A directory of work that goes on when the same command is given again.
+
+    RAISES (ValueError): If another process is at work in it.
+    """
+    with (directory / LOCK_FILE).open("wb") as lock:
+        if not try_lock(lock):
+            raise ValueError(
+                f"Another process is at work in '{directory}'. Wait for it to end, or choose "
+                f"another --output."
+            )
+        yield

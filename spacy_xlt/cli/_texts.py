@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Iterator, List, Sequence
+from typing import TYPE_CHECKING, Any, Iterator, List, Sequence
 
 from ..corpora.layout import DOCBIN_SUFFIX, docbin_docs, read_docbin, standard_language
 from ..corpora.reader import find_files
-from ..languages import ID_KEY
+from ..languages import ID_KEY, known_tag
 from ._rows import INPUT_FORMATS, find_format, get_text, read_rows
 
 if TYPE_CHECKING:
@@ -53,6 +53,15 @@ def read_texts(
             else _table_texts(file, max_length, text_field, lang_field)
         )
     ]
+
+
+def read_named_texts(path: Path, **settings: Any) -> List[Text]:
+    """The same, with the language that a file's name tells (`sw.txt`) where it has no tags.
+
+    settings: Of `read_texts`.
+    """
+    named = "" if path.is_dir() else known_tag(path.name.split(".")[0])
+    return [replace(text, lang=text.lang or named) for text in read_texts(path, **settings)]
 
 
 def with_languages(nlp: "Language", texts: Sequence[Text]) -> List[Text]:

@@ -2,7 +2,6 @@
 
 import random
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
 
@@ -224,30 +223,16 @@ def _read_unlabelled(
     nlp: "Language", paths: Sequence[Path], text_field: str, lang_field: str
 ) -> Dict[str, List[str]]:
     """Different texts by language; of a file that has no tags, the name may be one (`sw.txt`)."""
-    from ._texts import read_texts, with_languages
+    from ._texts import read_named_texts, with_languages
 
     found: Dict[str, Dict[str, None]] = {}
     for path in paths:
-        named = "" if path.is_dir() else _language_of_name(path)
-        texts = [
-            replace(text, lang=text.lang or named)
-            for text in read_texts(
-                path, max_length=nlp.max_length, text_field=text_field, lang_field=lang_field
-            )
-            if text.text.strip()
-        ]
-        for text in with_languages(nlp, texts):
+        texts = read_named_texts(
+            path, max_length=nlp.max_length, text_field=text_field, lang_field=lang_field
+        )
+        for text in with_languages(nlp, [text for text in texts if text.text.strip()]):
             found.setdefault(text.lang, {})[text.text] = None
     return {lang: list(found[lang]) for lang in sorted(found)}
-
-
-def _language_of_name(path: Path) -> str:
-    from ..languages import standardize_language
-
-    try:
-        return standardize_language(path.name.split(".")[0])
-    except ValueError:
-        return ""
 
 
 def _read_gold(

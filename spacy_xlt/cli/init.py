@@ -1,9 +1,10 @@
 """`spacy xlt init-config` and `init-project`: what one starts from, also with only the wheel."""
 
+import json
 import re
 import sys
 from pathlib import Path
-from typing import List
+from typing import Any, List, Mapping
 
 from ..files import write_text
 from ._app import Arg, Opt, command, msg, xlt_cli
@@ -46,9 +47,7 @@ def init_config_cli(
     if str(out) == "-":
         sys.stdout.write(text)
         return
-    if out.exists() and not force:
-        raise ValueError(f"'{out}' is there already. Choose another name, or add --force.")
-    write_text(out, text)
+    write_config(out, text, force=force)
     msg.good(f"The config is in {out}", "How to train with it stands in its second line.")
 
 
@@ -69,15 +68,31 @@ def init_project_cli(
     )
 
 
-def adapt_recipe(text: str, *, multilabel: bool = False, lang: str = "xx", name: str = NAME) -> str:
-    """A recipe's config with other labels, language or name; comments stay.
+def write_config(out: Path, text: str, *, force: bool) -> None:
+    """RAISES (ValueError): If a file is there and not to be replaced."""
+    if out.exists() and not force:
+        raise ValueError(f"'{out}' is there already. Choose another name, or add --force.")
+    write_text(out, text)
+
+
+def adapt_recipe(
+    text: str,
+    *,
+    multilabel: bool = False,
+    lang: str = "xx",
+    name: str = NAME,
+    settings: Mapping[str, Any] = {},
+) -> str:
+    """A recipe's config with other labels, language, name or settings; comments stay.
 
     text (str): The config.
     multilabel (bool): Whether any number of labels may hold.
     lang (str): Language code of spaCy.
     name (str): Name of the component.
+    settings (Mapping[str, Any]): Values by dotted name, with the recipe's name of the component.
     RETURNS (str): The config.
-    RAISES (ValueError): If the name cannot be that of a component.
+    RAISES (ValueError): If the name cannot be that of a component, or the config has no such
+        setting.
     RAISES (ImportError): If spaCy does not know the language.
     """
     from spacy.util import get_lang_class
@@ -91,6 +106,10 @@ def adapt_recipe(text: str, *, multilabel: bool = False, lang: str = "xx", name:
     values = {("nlp", "lang"): f'"{lang}"'}
     if multilabel:
         values.update(((f"components.{NAME}", key), value) for key, value in MULTILABEL.items())
+    for dotted, value in settings.items():
+        part, _, key = dotted.rpartition(".")
+        values[part, key] = json.dumps(value, ensure_ascii=False)
+    missing = set(values)
     section = ""
     lines = []
     for line in text.splitlines():
@@ -98,10 +117,16 @@ def adapt_recipe(text: str, *, multilabel: bool = False, lang: str = "xx", name:
         section = heading[1] if heading else section
         key = line.partition(" = ")[0]
         if (section, key) in values:
+            missing.discard((section, key))
             line = f"{key} = {values[section, key]}"
         elif key in NAME_LISTS:
             line = line.replace(f'"{NAME}"', f'"{name}"')
         lines.append(re.sub(rf"\bcomponents\.{NAME}\b", f"components.{name}", line))
+    if missing:
+        raise ValueError(
+            f"The recipe has no setting {', '.join('.'.join(key) for key in sorted(missing))}. "
+            f"Write the config without it, and look for what there is."
+        )
     return "\n".join(lines) + "\n"
 
 

@@ -3,14 +3,14 @@
 import json
 import math
 import tomllib
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence
 
 import typer
 
-from ..files import LOCK_FILE, try_lock, write_text
+from ..files import write_text
 from ..transfer.search import PRUNERS, SCORES
 from ._app import CODE_PATH, GPU_ID, Arg, Opt, command, msg, xlt_cli
 
@@ -119,6 +119,7 @@ def search(
     from ..transfer.search import Budget, Search, train_and_measure
     from ._config import plain_errors, read_config
     from ._resume import describe_changes
+    from ._staging import locked
     from .train import check_languages, plan_training, warnings_as_messages
 
     for name, value, allowed in (("score", score, SCORES), ("pruner", pruner, PRUNERS)):
@@ -144,7 +145,7 @@ def search(
         objective = choose_objective(plan, select_langs, score)
         check_languages(plan, allow_source=True)
         output.mkdir(parents=True, exist_ok=True)
-        stack.enter_context(_locked(output))
+        stack.enter_context(locked(output))
         search = Search(
             storage or output / STORAGE_FILE,
             space,
@@ -377,18 +378,6 @@ def _identify(
         "languages that choose": list(objective.langs),
         "score": objective.score,
     }
-
-
-@contextmanager
-def _locked(output: Path) -> Iterator[None]:
-    """RAISES (ValueError): If another process searches in the directory."""
-    with (output / LOCK_FILE).open("wb") as lock:
-        if not try_lock(lock):
-            raise ValueError(
-                f"Another process is searching in '{output}'. Wait for it to end, or choose "
-                f"another --output."
-            )
-        yield
 
 
 def show_search(

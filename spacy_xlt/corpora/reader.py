@@ -16,6 +16,7 @@ from .layout import (
     REJECTS_FILE,
     Row,
     corpus_files,
+    doc_to_row,
     docbin_docs,
     gold_labels,
     is_corpus,
@@ -169,6 +170,16 @@ class CorpusReader:
                 f"No document in {names} under {', '.join(map(str, self.paths))}. "
                 f"Languages found there: {found}. Change langs, or set it to null to read all."
             )
+
+
+def read_rows(path: Path, split: str = "train") -> List[Row]:
+    """All documents of files or directories as rows, without a pipeline.
+
+    path (Path): A file, or a directory of them.
+    split (str): The split that they count as.
+    RAISES (ValueError): If there is nothing, or a file is damaged.
+    """
+    return [doc_to_row(doc, split) for _, doc in _docs(_read_files(find_files(path)), Vocab())]
 
 
 def find_files(path: Path) -> List[Path]:

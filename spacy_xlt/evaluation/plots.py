@@ -4,7 +4,9 @@ import io
 import re
 from typing import Any, List, NamedTuple, Optional, Sequence, Tuple
 
+from ..languages import language_name
 from .calibration import CurvePoint
+from .learning import LearningCurve, LearningCurves
 from .uncertainty import Interval
 
 # matplotlib wants colours, a page has names for them, which differ by day and night: each of these
@@ -17,7 +19,10 @@ VARIABLES = {
     ACCENT: "var(--c1)",
     BAD: "rgb(var(--bad))",
 }
+# The same where a plot is a file of its own.
+PAPER = {INK: "#202124", MUTED: "#5f6368", LINE: "#dadce0", ACCENT: "#1a5fb4", BAD: "#b3261e"}
 PANEL_INCHES = (3.0, 2.7)
+PANELS_PER_ROW = 3
 WIDE_INCHES = (6.4, 4.6)
 STYLE: Any = {  # its keys are literals to the library's types
     "font.family": "sans-serif",
@@ -99,6 +104,50 @@ def plot_forecasts(rows: Sequence[Forecasted]) -> str:
     return _to_svg(figure, "drawn wide")
 
 
+def plot_learning_curves(curves: LearningCurves) -> str:
+    """Accuracy against the number of labels, a panel for each language and the mean.
+
+    Points are what was measured, with their standard deviation over draws; the line is the fitted
+    curve and the band its 95 % interval, drawn out beyond the last point.
+
+    RETURNS (str): An SVG file.
+    """
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    shown = [*([curves["mean"]] if curves["mean"] else []), *curves["languages"]]
+    n_rows = -(-len(shown) // PANELS_PER_ROW)
+    n_columns = min(len(shown), PANELS_PER_ROW)
+    size = (n_columns * PANEL_INCHES[0], n_rows * PANEL_INCHES[1])
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=size, layout="constrained")
+        grid = figure.subplots(n_rows, n_columns, squeeze=False)
+    for axes, curve in zip(grid.flat, shown, strict=False):
+        _draw_learning_curve(axes, curve)
+    for axes in grid.flat[len(shown) :]:
+        axes.set_axis_off()
+    svg = _save_svg(figure)
+    for color, printed in PAPER.items():
+        svg = svg.replace(color, printed)
+    return svg.replace(">", '><rect width="100%" height="100%" fill="white"/>', 1)
+
+
+def _draw_learning_curve(axes: Any, curve: LearningCurve) -> None:
+    if curve["fitted"]:
+        n = [row[0] for row in curve["fitted"]]
+        middle, low, high = ([100 * row[i] for row in curve["fitted"]] for i in (1, 2, 3))
+        axes.fill_between(n, low, high, color=ACCENT, alpha=0.15, linewidth=0)
+        axes.plot(n, middle, color=ACCENT, linewidth=1.4)
+    points = curve["points"]
+    x = [point["n_labels"] for point in points]
+    y = [100 * point["accuracy"] for point in points]
+    spreads = [100 * (point["sd"] or 0.0) for point in points]
+    axes.errorbar(x, y, yerr=spreads, color=INK, linestyle="", marker="o", markersize=4)
+    axes.set_title(language_name(curve["lang"]) if curve["lang"] else "mean", fontsize=9)
+    axes.set(xlabel="labelled documents", ylabel="accuracy, %")
+    axes.set_axisbelow(True)
+
+
 def _new_plot(
     inches: Tuple[float, float], x_label: str, y_label: str, limits: Interval
 ) -> Tuple[Any, Any]:
@@ -135,17 +184,22 @@ def _whiskers(
 
 def _to_svg(figure: Any, css_class: str) -> str:
     """The element alone, in the colours of the page."""
-    import matplotlib
-
     for artist in figure.findobj():
         artist.set_clip_on(False)  # clip paths are addresses, which a page without a network shuns
-    file = io.StringIO()
-    with matplotlib.rc_context(STYLE):
-        figure.savefig(file, format="svg", metadata={"Date": None}, transparent=True)
-    svg = file.getvalue()
-    svg = svg[svg.index("<svg") :]
+    svg = _save_svg(figure)
     for pattern, replacement in CLEANING:
         svg = pattern.sub(replacement, svg)
     for color, variable in VARIABLES.items():
         svg = svg.replace(color, variable)
     return svg.replace("<svg", f'<svg class="{css_class}"', 1)
+
+
+def _save_svg(figure: Any) -> str:
+    """What matplotlib draws, from the element on."""
+    import matplotlib
+
+    file = io.StringIO()
+    with matplotlib.rc_context(STYLE):
+        figure.savefig(file, format="svg", metadata={"Date": None}, transparent=True)
+    svg = file.getvalue()
+    return svg[svg.index("<svg") :]

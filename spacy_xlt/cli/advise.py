@@ -1,0 +1,486 @@
+"""`spacy xlt advise`: which recipes fit what there is, what they brought, and how to run them."""
+
+import json
+import shlex
+from collections import Counter
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Dict, List, Optional, Sequence, Tuple
+
+from ..files import write_text
+from ._app import GPU_ID, Arg, Opt, command, msg, xlt_cli
+from .transfer import SPACY_XLT, train_line
+
+if TYPE_CHECKING:
+    from ..corpora.layout import Row
+    from ..transfer.advice import Advice, LanguageFacts, Recommendation, Situation
+    from ..transfer.recipes import Gain
+
+# Texts of a language that its word pieces are counted in.
+N_COUNTED = 500
+# Longest text of a table that is read.
+MAX_CHARS = 1_000_000
+# Recipes whose commands are shown; those of all are in the file of --json.
+N_SHOWN = 3
+# What stands in a command for what was not given.
+DEV, ENCODER = "DEV", "ENCODER"
+# Splits that may be trained on.
+TRAINED_SPLITS = ("train", "pool")
+
+
+@dataclass
+class Given:
+    """What a user names, and what is in it.
+
+    source_paths, target_paths (List[str]): Where documents to train on are: for a first stage and
+        for a second one.
+    dev (str): Development documents, or what stands for them.
+    encoder, start (str): As named.
+    rows (List[Row]): Documents to train on, with and without labels.
+    texts (Dict[str, List[str]]): All texts by language, to count their pieces.
+    unlabelled, lexicons, teacher (str): As named; "" for none.
+    parallel (List[Row]): Documents that stand for source documents.
+    """
+
+    source_paths: List[str] = field(default_factory=list)
+    target_paths: List[str] = field(default_factory=list)
+    dev: str = DEV
+    encoder: str = ENCODER
+    start: str = ""
+    rows: List["Row"] = field(default_factory=list)
+    texts: Dict[str, List[str]] = field(default_factory=dict)
+    unlabelled: str = ""
+    lexicons: str = ""
+    teacher: str = ""
+    parallel: List["Row"] = field(default_factory=list)
+
+
+@command(xlt_cli, "advise")
+def advise_cli(
+    corpora: List[Path] = Arg(
+        ..., help="Labelled texts: corpora with their splits, .spacy, .jsonl, directories of them"
+    ),
+    unlabelled: Optional[Path] = Opt(
+        None, "--unlabelled", "-u", help="Texts without labels: corpora, tables, files like sw.txt"
+    ),
+    lexicons: Optional[Path] = Opt(
+        None, "--lexicons", help="Directory of bilingual lexicons, named like en-sw.tsv"
+    ),
+    parallel: Optional[Path] = Opt(
+        None, "--parallel", help="Source texts in other languages (.spacy, .jsonl, directories)"
+    ),
+    encoder: Optional[Path] = Opt(
+        None, "--encoder", "-e", help="Encoder directory: what it can read, and how long it takes"
+    ),
+    start: Optional[Path] = Opt(
+        None, "--start", help="Pipeline that is trained in the source language already"
+    ),
+    teacher: Optional[Path] = Opt(None, "--teacher", help="Larger trained pipeline to learn from"),
+    minutes: Optional[float] = Opt(None, "--minutes", help="Time for training that there is"),
+    source_langs: Optional[str] = Opt(
+        None,
+        "--source-langs",
+        help="Languages to train on first, with commas; by default the one with most labels",
+    ),
+    target_langs: Optional[str] = Opt(
+        None, "--target-langs", help="Languages to carry the classifier to, with commas"
+    ),
+    json_path: Optional[Path] = Opt(None, "--json", "-j", help="Write all of it to this file"),
+    gpu_id: int = GPU_ID,
+) -> None:
+    """
+    Recommend recipes for what there is: labels in which languages, texts without labels, lexicons,
+    translations, time. Each with what it brought where it was measured, how long it will take, and
+    the commands to run. Only documents to train on count; development and test sets do not.
+    """
+    from ..transfer.advice import advise
+    from ._pipeline import split_langs
+
+    if minutes is not None and (minutes <= 0 or encoder is None):
+        raise ValueError(
+            f"--minutes is {minutes:g}; "
+            + (
+                "more than 0 are needed."
+                if minutes <= 0
+                else "how long recipes take is only known with --encoder."
+            )
+        )
+    given = read_given(
+        corpora,
+        unlabelled=unlabelled,
+        lexicons=lexicons,
+        parallel=parallel,
+        encoder=encoder,
+        start=start,
+        teacher=teacher,
+    )
+    situation = find_situation(
+        given,
+        source_langs=split_langs(source_langs),
+        target_langs=split_langs(target_langs),
+        minutes=minutes,
+        gpu_id=gpu_id,
+    )
+    advice = advise(situation)
+    if json_path is not None:
+        write_text(json_path, json.dumps(to_json(situation, advice, given), indent=1) + "\n")
+    show_situation(situation)
+    show_advice(advice, situation, given)
+    if json_path is not None:
+        msg.good(f"All of it: {json_path}")
+
+
+def read_given(
+    corpora: Sequence[Path],
+    *,
+    unlabelled: Optional[Path] = None,
+    lexicons: Optional[Path] = None,
+    parallel: Optional[Path] = None,
+    encoder: Optional[Path] = None,
+    start: Optional[Path] = None,
+    teacher: Optional[Path] = None,
+) -> Given:
+    """Read what the user names.
+
+    RAISES (ValueError): If something is not there or cannot be read.
+    """
+    from ..corpora.layout import Row, is_corpus, read_corpus
+    from ..corpora.reader import read_rows
+    from ._texts import read_named_texts
+
+    given = Given()
+    for path in corpora:
+        if not is_corpus(path):
+            given.rows += read_rows(path)
+            given.source_paths.append(str(path))
+            given.target_paths.append(str(path))
+            continue
+        rows = read_corpus(path).rows
+        splits = {row.split for row in rows}
+        given.rows += [row for row in rows if row.split in TRAINED_SPLITS]
+        given.source_paths += [str(path / "train")] if "train" in splits else []
+        target = next((name for name in reversed(TRAINED_SPLITS) if name in splits), None)
+        given.target_paths += [str(path / target)] if target else []
+        given.dev = str(path / "dev") if "dev" in splits else given.dev
+        for row in rows:
+            given.texts.setdefault(row.lang, []).append(row.text)
+    if not given.source_paths:
+        given.source_paths = given.target_paths
+    if unlabelled is not None:
+        given.unlabelled = str(unlabelled)
+        found = [x for x in read_named_texts(unlabelled, max_length=MAX_CHARS) if x.text.strip()]
+        given.rows += [Row(text.text, {}, text.lang) for text in found]
+    if parallel is not None:
+        given.parallel = read_rows(parallel)
+    for row in (*given.rows, *given.parallel):
+        given.texts.setdefault(row.lang, []).append(row.text)
+    named = {"lexicons": lexicons, "encoder": encoder, "start": start, "teacher": teacher}
+    for name, value in named.items():
+        if value is not None and not value.exists():
+            raise ValueError(f"There is no '{value}', which --{name} names.")
+        if value is not None:
+            setattr(given, name, str(value))
+    return given
+
+
+def find_situation(
+    given: Given,
+    *,
+    source_langs: Optional[Sequence[str]] = None,
+    target_langs: Optional[Sequence[str]] = None,
+    minutes: Optional[float] = None,
+    gpu_id: int = -1,
+) -> "Situation":
+    """What there is in each language.
+
+    source_langs (Optional[Sequence[str]]): As the user names them; None goes by the pipeline to
+        start from, or by where most labels are.
+    target_langs (Optional[Sequence[str]]): As the user names them; None is all others.
+    """
+    from ..languages import standardize_language
+    from ..transfer.advice import Situation
+
+    n_labelled = Counter(row.lang for row in given.rows if row.cats)
+    if source_langs is not None:
+        sources = [standardize_language(lang) for lang in source_langs]
+    elif given.start:
+        from ..components.starting import read_started
+        from ..transfer.filling import NAME
+
+        sources = read_started(Path(given.start), NAME).train_langs
+    else:
+        sources = [lang for lang, _ in sorted(n_labelled.items(), key=lambda x: (-x[1], x[0]))[:1]]
+    words = count_lexicons(given.lexicons, sources)
+    langs = {*sources, *given.texts, *words} - {""}
+    if target_langs is not None:
+        langs = {*sources, *(standardize_language(lang) for lang in target_langs)}
+    source_ids = {row.id for row in given.rows if row.id and row.lang in sources}
+    languages = {lang: _facts(lang, given, words, source_ids) for lang in sorted(langs)}
+    return Situation(
+        source_langs=tuple(sources),
+        languages=languages,
+        baseline_minutes=estimate_minutes(given, sources, gpu_id=gpu_id),
+        minutes=minutes,
+        has_teacher=bool(given.teacher),
+        has_start=bool(given.start),
+    )
+
+
+def _facts(
+    lang: str, given: Given, words: Dict[str, int], source_ids: Sequence[str] | set
+) -> "LanguageFacts":
+    from ..transfer.advice import LanguageFacts
+
+    rows = [row for row in given.rows if row.lang == lang]
+    pairs = [row for row in given.parallel if row.lang == lang]
+    known = [row for row in pairs if row.id in source_ids]
+    unknown_share, pieces_per_word = read_pieces(given, lang)
+    return LanguageFacts(
+        labels=dict(Counter(label for row in rows for label in row.labels)),
+        n_labelled=sum(bool(row.cats) for row in rows),
+        n_unlabelled=len({row.text for row in rows if not row.cats}),
+        # Texts without ids are paired by their meaning.
+        n_parallel=len(known) if any(row.id for row in pairs) else len(pairs),
+        n_lexicon=words.get(lang, 0),
+        unknown_share=unknown_share,
+        pieces_per_word=pieces_per_word,
+    )
+
+
+def read_pieces(given: Given, lang: str) -> Tuple[Optional[float], Optional[float]]:
+    """Share of the word pieces of a language that the encoder does not know, and pieces of a word;
+    None where there is no text or encoder, or a script puts no spaces between words."""
+    from ..pieces import PieceTokenizer
+    from ..words import has_spaceless
+
+    texts = given.texts.get(lang, [])[:N_COUNTED]
+    if given.encoder == ENCODER or not texts:
+        return None, None
+    tokenizer = PieceTokenizer.from_path(Path(given.encoder))
+    ids = tokenizer.encode(texts)
+    n_pieces = [len(own) for own in ids]
+    n_unknown = sum(tokenizer.unknown_share(own) * len(own) for own in ids)
+    spaced = [(n, text) for n, text in zip(n_pieces, texts, strict=True) if not has_spaceless(text)]
+    n_words = sum(len(text.split()) for _, text in spaced)
+    per_word = sum(n for n, _ in spaced) / n_words if n_words else None
+    return n_unknown / max(1, sum(n_pieces)), per_word
+
+
+def count_lexicons(directory: str, source_langs: Sequence[str]) -> Dict[str, int]:
+    """Words of the lexicons from a source language, by target language."""
+    from ..translation.lexicon_files import find_lexicons, read_pairs
+
+    counts: Dict[str, int] = {}
+    if directory:
+        for path, (first, second) in find_lexicons(Path(directory)).items():
+            if first in source_langs:
+                pairs = read_pairs(path, from_lang=first, to_lang=second)
+                counts[second] = max(len({pair[0] for pair in pairs}), counts.get(second, 0))
+    return counts
+
+
+def estimate_minutes(
+    given: Given, source_langs: Sequence[str], *, gpu_id: int = -1
+) -> Optional[float]:
+    """Time that the baseline takes here, about; None without an encoder or labels."""
+    from ..compat import use_gpu
+    from ..pieces import PieceTokenizer
+    from ._estimate import EPOCHS, compute_seconds, layer_weights, measure_speed
+
+    texts = [row.text for row in given.rows if row.cats and row.lang in source_langs]
+    if given.encoder == ENCODER or not texts:
+        return None
+    counted = PieceTokenizer.from_path(Path(given.encoder)).encode(texts[:N_COUNTED])
+    seconds = compute_seconds(
+        layer_weights(given.encoder),
+        sum(map(len, counted)) / len(counted) + 2,
+        measure_speed(use_gpu(gpu_id)),
+        n_trained=EPOCHS * len(texts),
+        n_read=len(texts),
+    )
+    return seconds / 60
+
+
+def command_lines(one: "Recommendation", given: Given, source_langs: Sequence[str]) -> List[str]:
+    """The commands of a recommendation, that of the first stage included.
+
+    DEV and ENCODER stand for what was not given.
+    """
+    from ..transfer.recipes import BASELINE, RECIPES
+
+    needs, name = one.recipe.needs, one.recipe.name
+    start = given.start
+    lines = []
+    if needs.start and not start:
+        first = _transfer_line(RECIPES[BASELINE].name, given, given.source_paths, source_langs, ())
+        lines += [first, train_line(f"{BASELINE}.cfg", BASELINE)]
+        start = f"training/{BASELINE}/model-best"
+    fields = {
+        "train": " ".join(given.source_paths),
+        "dev": given.dev,
+        "encoder": given.encoder,
+        "start": start,
+        "source_lang": ",".join(source_langs),
+        "target_langs": ",".join(one.langs),
+        "unlabelled": given.unlabelled,
+        "lexicons": given.lexicons,
+    }
+    lines += [step.format(**fields) for step in one.recipe.steps]
+    paths = given.source_paths
+    options: List[str] = []
+    if needs.target_labels:
+        paths = (
+            given.target_paths
+            if needs.start
+            else list(dict.fromkeys([*given.source_paths, *given.target_paths]))
+        )
+        options += ["--target-langs", ",".join(one.langs)]
+    for option, is_needed, value in (
+        ("--start", needs.start, start),
+        ("--unlabelled", needs.unlabelled, given.unlabelled),
+        ("--lexicons", needs.lexicons, given.lexicons),
+        ("--teacher", needs.teacher, given.teacher),
+    ):
+        options += [option, value] if is_needed and value else []
+    lines += [
+        _transfer_line(name, given, paths, source_langs, options),
+        train_line(f"{name}.cfg", name),
+    ]
+    return lines
+
+
+def _transfer_line(
+    name: str,
+    given: Given,
+    paths: Sequence[str],
+    source_langs: Sequence[str],
+    options: Sequence[str],
+) -> str:
+    train = [word for path in paths for word in ("--train", path)]
+    langs = ["--source-langs", ",".join(source_langs)] if source_langs else []
+    other = ["--dev", given.dev, "--encoder", given.encoder, *options, *langs]
+    return shlex.join([*SPACY_XLT, "transfer", name, *train, *other, "--output", f"{name}.cfg"])
+
+
+def to_json(situation: "Situation", advice: "Advice", given: Given) -> Dict[str, Any]:
+    """All that is shown, and the commands of all recommendations."""
+    return {
+        "format": "spacy_xlt.advice.v1",
+        "situation": asdict(situation),
+        "recommended": [
+            {
+                **asdict(one),
+                "recipe": one.recipe.name,
+                "commands": command_lines(one, given, situation.source_langs),
+            }
+            for one in advice.recommended
+        ],
+        "left_out": [{"recipe": x.recipe.name, "reason": x.reason} for x in advice.left_out],
+        "warnings": advice.warnings,
+    }
+
+
+def show_situation(situation: "Situation") -> None:
+    """Print what there is by language."""
+    from ..languages import language_name
+
+    n_labels = len(situation.labels)
+    rows = []
+    order = sorted(
+        situation.languages.items(),
+        key=lambda item: (item[0] not in situation.source_langs, -item[1].n_labelled, item[0]),
+    )
+    for lang, facts in order:
+        counts = [facts.labels.get(label, 0) for label in situation.labels]
+        rows.append(
+            (
+                f"{language_name(lang)}{' (source)' if lang in situation.source_langs else ''}",
+                lang,
+                f"{facts.n_labelled:,}",
+                f"{min(counts):,} to {max(counts):,}" if facts.n_labelled and counts else "",
+                f"{facts.n_unlabelled:,}",
+                f"{facts.n_parallel:,}",
+                f"{facts.n_lexicon:,}",
+                "" if facts.unknown_share is None else f"{100 * facts.unknown_share:.1f} %",
+                "" if facts.pieces_per_word is None else f"{facts.pieces_per_word:.1f}",
+            )
+        )
+    amounts = ("Labelled", "per label", "Unlabelled", "Parallel", "Lexicon")
+    header = ("Language", "Tag", *amounts, "Unknown", "Pieces/word")
+    msg.divider(f"What there is, for {n_labels} labels")
+    # Columns that say nothing are left out.
+    shown = [i for i in range(len(header)) if i < 4 or any(row[i] not in ("0", "") for row in rows)]
+    msg.table(
+        [[row[i] for i in shown] for row in rows],
+        header=[header[i] for i in shown],
+        divider=True,
+        aligns=["l" if i < 2 else "r" for i in shown],
+    )
+
+
+def show_advice(advice: "Advice", situation: "Situation", given: Given) -> None:
+    """Print warnings, the table of recipes, and reasons and commands of the first ones."""
+    for warning in advice.warnings:
+        msg.warn(warning)
+    if advice.recommended:
+        msg.divider("Recipes that fit, the best first")
+        rows = [
+            (
+                str(i),
+                one.recipe.name,
+                f"{len(one.langs)} of {len(situation.targets)}",
+                *describe_gain(one),
+                describe_time(one, situation),
+            )
+            for i, one in enumerate(advice.recommended, start=1)
+        ]
+        header = ("", "Recipe", "Targets", "Gain in points (95 %)", "Measured on", "Time")
+        msg.table(rows, header=header, divider=True, aligns=("r", "l", "r", "l", "l", "r"))
+        msg.text(
+            "Gains are over zero-shot on SIB-200 (topics of single sentences), where they were "
+            "measured, and need not be yours. The order goes by what is sure, over all targets."
+        )
+    for i, one in enumerate(advice.recommended[:N_SHOWN], start=1):
+        msg.divider(f"{i}. {one.recipe.name}")
+        for reason in one.reasons:
+            msg.text(reason)
+        print()
+        for line in command_lines(one, given, situation.source_langs):
+            print(line)
+    if advice.left_out:
+        msg.divider("Recipes that do not fit")
+        msg.table([(one.recipe.name, one.reason) for one in advice.left_out], max_col=100)
+
+
+def describe_gain(one: "Recommendation") -> Tuple[str, str]:
+    """What a recipe brought, and on what."""
+    from ..transfer.recipes import BASELINE
+
+    if one.recipe.name == BASELINE:
+        return "the baseline", ""
+    if one.gain is None:
+        return "not measured", ""
+    return format_gain(one.gain), _measured_on(one.gain)
+
+
+def format_gain(gain: "Gain") -> str:
+    """Points with their interval."""
+    if gain.interval is None:
+        return f"{gain.mean:+.1f} (no interval)"
+    return f"{gain.mean:+.1f} ({gain.interval[0]:+.1f} to {gain.interval[1]:+.1f})"
+
+
+def _measured_on(gain: "Gain") -> str:
+    labels = f", {gain.labels_per_class} labels per class" if gain.labels_per_class else ""
+    runs = "1 run" if gain.n_runs == 1 else f"{gain.n_runs} runs"
+    return f"{len(gain.langs)} languages, {runs}{labels}"
+
+
+def describe_time(one: "Recommendation", situation: "Situation") -> str:
+    """Minutes where they are known, else a multiple of the baseline's time."""
+    from ._estimate import describe_seconds
+
+    if one.minutes is not None:
+        return f"about {describe_seconds(60 * one.minutes)}"
+    times = f"{one.recipe.time:g} x zero_shot"
+    return f"zero_shot + {times}" if one.recipe.needs.start and not situation.has_start else times

@@ -1,0 +1,271 @@
+"""What every recipe brought, as a table in the README and as the figures that `advise` shows.
+
+    python tests/benchmarks/transfer.py table
+
+Runs are made by the scripts of the recipes; they are read from assets/results/transfer/, and from
+the folders of earlier ones in EARLIER. A run counts if it has
+
+- `recipe`, `accuracy` (by language), `source`, `seconds`, and `seed` or `draw`;
+- `split`, unless it is "test";
+- `half`, "even" or "all": which English labels it was trained on; else it is even if its name or
+  the recipe says so;
+- `shots`, for target labels per class (0 is all); else it is read from a name like …-shots8-…;
+- `baseline`, the recipe that its gain is against, unless that is zero_shot;
+- `correct` (a 0 or 1 for each sentence, by language), without which the interval of a gain is one
+  over languages;
+- `threads`, without which `seconds` are compared with nothing; or `time`, what the run took as a
+  multiple of the baseline under the same conditions.
+
+Gains are against runs of the baseline from the same half of the labels, with the same seeds where
+there are such. Both the README and spacy_xlt/transfer/measured_gains.json are written, so that they
+cannot disagree.
+"""
+
+import json
+import re
+import statistics
+from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple
+
+import runs
+import typer
+from readme import README, with_part
+from scipy import stats
+
+from spacy_xlt.transfer.recipes import BASELINE, GAINS_FILE, GAINS_FORMAT, RECIPES
+
+RESULTS = runs.RESULTS / "transfer"
+# Folders of earlier runs; of these, only recipes that are configs now count.
+EARLIER = ("sib200", "lexicon")
+# The odd half of SIB-200 has 350 sentences of 7 topics.
+ALL_LABELS = 50
+N_TARGETS = 22
+# With fewer languages an interval over them says nothing.
+MIN_LANGS = 5
+app = typer.Typer(help=__doc__, no_args_is_help=True)
+
+
+class Setting(NamedTuple):
+    """Runs that differ in nothing but seed, draw and language.
+
+    half (str): Source labels: "all" or "even".
+    shots (Optional[int]): Target labels per class; 0 for all, None for none.
+    """
+
+    recipe: str
+    source: str
+    half: str
+    shots: Optional[int]
+
+
+class Row(NamedTuple):
+    """What the runs of a setting add up to; see `spacy_xlt.transfer.recipes.Gain`.
+
+    mean, unseen (Optional[float]): Accuracy over its targets, and over those of them that never
+        chose a setting; None if there are none.
+    gain (Optional[runs.Gain]): Against the baseline; None if there is no run of it.
+    by_sentence (bool): Whether its interval is from drawing sentences, or from how languages
+        differ, with NaN for fewer than MIN_LANGS of them.
+    time (Optional[float]): As a multiple of the baseline's; None if that is not comparable.
+    """
+
+    setting: Setting
+    langs: List[str]
+    n_runs: int
+    mean: float
+    unseen: Optional[float]
+    gain: Optional[runs.Gain]
+    by_sentence: bool
+    time: Optional[float]
+    folder: str
+
+
+@app.command("table")
+def table() -> None:
+    """Write the table into the README, and the gains into the package."""
+    README.write_text(with_table(README.read_text(encoding="utf8")), encoding="utf8")
+    GAINS_FILE.write_text(gains_json(), encoding="utf8")
+
+
+def with_table(text: str) -> str:
+    """A README with the table of recipes between its markers."""
+    return with_part(text, "transfer", to_markdown(summarise(read_all())))
+
+
+def gains_json() -> str:
+    """Content of the package's file of gains."""
+    gains = [json.dumps(to_gain(row)) for row in summarise(read_all()) if row.gain is not None]
+    return f'{{"format": "{GAINS_FORMAT}", "gains": [\n' + ",\n".join(gains) + "\n]}\n"
+
+
+def read_all() -> Dict[str, runs.Run]:
+    """All runs that count, by folder and name."""
+    found: Dict[str, runs.Run] = {}
+    for folder in (RESULTS, *(runs.RESULTS / name for name in EARLIER)):
+        for name, run in runs.read_runs(folder).items():
+            is_known = folder == RESULTS or run.get("recipe") in RECIPES
+            if is_known and {"recipe", "accuracy", "source"} <= set(run):
+                found[f"{folder.name}/{name}"] = run
+    return {name: run for name, run in found.items() if run.get("split", "test") == "test"}
+
+
+def setting_of(name: str, run: runs.Run) -> Setting:
+    """What a run was trained on, by its keys or its name."""
+    stem = name.rpartition("/")[2]
+    shots = run.get("shots")
+    if shots is None and (match := re.search(r"shots(\d+|all)", stem)):
+        shots = 0 if match[1] == "all" else int(match[1])
+    recipe = RECIPES.get(run["recipe"])
+    uses_target = recipe is not None and (recipe.needs.target_labels or recipe.needs.unlabelled)
+    is_even = "even" in stem or shots is not None or uses_target
+    half = run.get("half") or ("even" if is_even else "all")
+    return Setting(run["recipe"], run["source"], half, None if shots is None else int(shots))
+
+
+def summarise(found: Dict[str, runs.Run]) -> List[Row]:
+    """A row for each setting, the baseline's first."""
+    groups: Dict[Setting, Dict[str, runs.Run]] = {}
+    for name, run in found.items():
+        groups.setdefault(setting_of(name, run), {})[name] = run
+    order = sorted(groups, key=lambda s: (s.recipe != BASELINE, s.half, s.recipe, *_number(s)))
+    return [_to_row(setting, _without_copies(groups[setting]), groups) for setting in order]
+
+
+def _number(setting: Setting) -> tuple:
+    shots = ALL_LABELS if setting.shots == 0 else setting.shots or 0
+    return shots, setting.source
+
+
+def _without_copies(group: Dict[str, runs.Run]) -> Dict[str, runs.Run]:
+    """Of runs of one seed in several folders that of the first folder."""
+    chosen: Dict[tuple, str] = {}
+    for name, run in group.items():
+        chosen.setdefault((_seed(run), tuple(sorted(run["accuracy"]))), name)
+    return {name: group[name] for name in chosen.values()}
+
+
+def _seed(run: runs.Run) -> Any:
+    return run.get("draw", run.get("seed"))
+
+
+def _to_row(
+    setting: Setting, group: Dict[str, runs.Run], groups: Dict[Setting, Dict[str, runs.Run]]
+) -> Row:
+    own = list(group.values())
+    langs = sorted({lang for run in own for lang in runs.targets_of(run)})
+    against = own[0].get("baseline", BASELINE)
+    is_baseline = setting.recipe == against
+    others = groups.get(Setting(against, setting.source, setting.half, None), {})
+    baseline = [] if is_baseline else _same_seeds(own, list(others.values()))
+    unseen = [lang for lang in langs if lang not in runs.SELECTION]
+    return Row(
+        setting,
+        langs,
+        len(own),
+        _mean(own, langs),
+        _mean(own, unseen) if unseen else None,
+        *_gain(baseline, own, langs),
+        1.0 if is_baseline else _time(baseline, own),
+        next(iter(group)).partition("/")[0],
+    )
+
+
+def _same_seeds(own: Sequence[runs.Run], baseline: Sequence[runs.Run]) -> List[runs.Run]:
+    """Runs of the baseline with the seeds of others, if there are any, else all.
+
+    Draws of target labels are no seeds of the baseline.
+    """
+    seeds = {run["seed"] for run in own if "seed" in run and "draw" not in run}
+    return [run for run in baseline if run.get("seed") in seeds] or list(baseline)
+
+
+def _mean(own: Sequence[runs.Run], langs: Iterable[str]) -> float:
+    """Mean accuracy over languages, each the mean over the runs that know it."""
+    return statistics.mean(
+        statistics.mean(run["accuracy"][lang] for run in own if lang in run["accuracy"])
+        for lang in langs
+    )
+
+
+def _gain(
+    baseline: Sequence[runs.Run], own: Sequence[runs.Run], langs: Sequence[str]
+) -> Tuple[Optional[runs.Gain], bool]:
+    """The mean gain, and whether all runs tell which sentences they have right.
+
+    Where they do not, the interval is Student's over languages.
+    """
+    baseline = [run for run in baseline if set(langs) <= set(run["accuracy"])]
+    if not baseline:
+        return None, False
+    kept = [run for run in baseline if "correct" in run]
+    if kept and all("correct" in run for run in own):
+        return runs.compare_runs(kept, own, langs), True
+    gains = [100 * (_mean(own, [lang]) - _mean(baseline, [lang])) for lang in langs]
+    mean, half = statistics.mean(gains), float("nan")
+    if len(gains) >= MIN_LANGS:
+        error = statistics.stdev(gains) / len(gains) ** 0.5
+        half = error * float(stats.t.ppf(0.975, len(gains) - 1))
+    return runs.Gain(mean, mean - half, mean + half), False
+
+
+def _time(baseline: Sequence[runs.Run], own: Sequence[runs.Run]) -> Optional[float]:
+    """How many times as long as the baseline, with the same threads."""
+    told = [run["time"] for run in own if run.get("time")]
+    if told:
+        return statistics.median(told)
+    threads = {run.get("threads") for run in own}
+    after = [run["seconds"] for run in own if run.get("seconds")]
+    before = [x["seconds"] for x in baseline if x.get("seconds") and x.get("threads") in threads]
+    if not before or not after or len(threads) != 1 or None in threads:
+        return None
+    return statistics.median(after) / statistics.median(before)
+
+
+def to_markdown(rows: Sequence[Row]) -> List[str]:
+    """Lines of the table."""
+    lines = [
+        "| recipe | English labels | target labels per class | runs | targets | mean "
+        "| never used to choose | gain in points | time |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        setting = row.setting
+        if setting.source != "en":
+            continue
+        shots = {None: "", 0: "all"}.get(setting.shots, str(setting.shots))
+        langs = str(N_TARGETS) if len(row.langs) == N_TARGETS else " ".join(row.langs)
+        gain = "" if row.gain is None else show_gain(row.gain, by_sentence=row.by_sentence)
+        unseen = "" if row.unseen is None else f"{row.unseen:.3f}"
+        time = "" if row.time is None else f"{row.time:.2g}×"
+        lines.append(
+            f"| {setting.recipe} | {setting.half} | {shots} | {row.n_runs} | {langs} "
+            f"| {row.mean:.3f} | {unseen} | {gain} | {time} |"
+        )
+    return lines
+
+
+def show_gain(gain: runs.Gain, *, by_sentence: bool) -> str:
+    """A gain with its interval, if that is known; one over languages has a star."""
+    if gain.low != gain.low:
+        return f"{gain.mean:+.1f}"
+    return f"{gain}{'' if by_sentence else ' *'}"
+
+
+def to_gain(row: Row) -> Dict[str, Any]:
+    """A row as the package keeps it."""
+    assert row.gain is not None
+    shots, gain = row.setting.shots, row.gain
+    return {
+        "recipe": row.setting.recipe,
+        "labels_per_class": ALL_LABELS if shots == 0 else shots,
+        "mean": round(gain.mean, 2),
+        "interval": None if gain.low != gain.low else [round(gain.low, 2), round(gain.high, 2)],
+        "by_sentence": row.by_sentence,
+        "langs": row.langs,
+        "n_runs": row.n_runs,
+        "time": None if row.time is None else round(row.time, 3),
+        "source": f"assets/results/{row.folder}",
+    }
+
+
+if __name__ == "__main__":
+    app()
