@@ -5,7 +5,7 @@ import shlex
 from collections import Counter
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Dict, List, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Any, Collection, Dict, List, Optional, Sequence, Tuple
 
 from ..files import write_text
 from ._app import GPU_ID, Arg, Opt, command, msg, xlt_cli
@@ -36,10 +36,10 @@ class Given:
         for a second one.
     dev (str): Development documents, or what stands for them.
     encoder, start (str): As named.
+    unlabelled, lexicons, parallel, teacher (str): As named; "" for none.
     rows (List[Row]): Documents to train on, with and without labels.
+    pairs (List[Row]): Documents that stand for source documents.
     texts (Dict[str, List[str]]): All texts by language, to count their pieces.
-    unlabelled, lexicons, teacher (str): As named; "" for none.
-    parallel (List[Row]): Documents that stand for source documents.
     """
 
     source_paths: List[str] = field(default_factory=list)
@@ -47,12 +47,13 @@ class Given:
     dev: str = DEV
     encoder: str = ENCODER
     start: str = ""
-    rows: List["Row"] = field(default_factory=list)
-    texts: Dict[str, List[str]] = field(default_factory=dict)
     unlabelled: str = ""
     lexicons: str = ""
+    parallel: str = ""
     teacher: str = ""
-    parallel: List["Row"] = field(default_factory=list)
+    rows: List["Row"] = field(default_factory=list)
+    pairs: List["Row"] = field(default_factory=list)
+    texts: Dict[str, List[str]] = field(default_factory=dict)
 
 
 @command(xlt_cli, "advise")
@@ -171,8 +172,9 @@ def read_given(
         found = [x for x in read_named_texts(unlabelled, max_length=MAX_CHARS) if x.text.strip()]
         given.rows += [Row(text.text, {}, text.lang) for text in found]
     if parallel is not None:
-        given.parallel = read_rows(parallel)
-    for row in (*given.rows, *given.parallel):
+        given.parallel = str(parallel)
+        given.pairs = read_rows(parallel)
+    for row in (*given.rows, *given.pairs):
         given.texts.setdefault(row.lang, []).append(row.text)
     named = {"lexicons": lexicons, "encoder": encoder, "start": start, "teacher": teacher}
     for name, value in named.items():
@@ -227,12 +229,12 @@ def find_situation(
 
 
 def _facts(
-    lang: str, given: Given, words: Dict[str, int], source_ids: Sequence[str] | set
+    lang: str, given: Given, words: Dict[str, int], source_ids: Collection[str]
 ) -> "LanguageFacts":
     from ..transfer.advice import LanguageFacts
 
     rows = [row for row in given.rows if row.lang == lang]
-    pairs = [row for row in given.parallel if row.lang == lang]
+    pairs = [row for row in given.pairs if row.lang == lang]
     known = [row for row in pairs if row.id in source_ids]
     unknown_share, pieces_per_word = read_pieces(given, lang)
     return LanguageFacts(
@@ -306,47 +308,50 @@ def command_lines(one: "Recommendation", given: Given, source_langs: Sequence[st
 
     DEV and ENCODER stand for what was not given.
     """
-    from ..transfer.recipes import BASELINE, RECIPES
+    from ..transfer.recipes import BASELINE
 
     needs, name = one.recipe.needs, one.recipe.name
-    start = given.start
-    lines = []
+    start, lines = given.start, []
     if needs.start and not start:
-        first = _transfer_line(RECIPES[BASELINE].name, given, given.source_paths, source_langs, ())
+        first = _transfer_line(BASELINE, given, given.source_paths, source_langs, [])
         lines += [first, train_line(f"{BASELINE}.cfg", BASELINE)]
         start = f"training/{BASELINE}/model-best"
-    fields = {
-        "train": " ".join(given.source_paths),
+    values = {
+        "train": given.source_paths[0],
         "dev": given.dev,
         "encoder": given.encoder,
         "start": start,
         "source_lang": ",".join(source_langs),
         "target_langs": ",".join(one.langs),
-        "unlabelled": given.unlabelled,
+        # Texts without labels may also stand among those with labels.
+        "unlabelled": given.unlabelled or given.target_paths[0],
         "lexicons": given.lexicons,
+        "parallel": given.parallel,
+        "teacher": given.teacher,
     }
-    lines += [step.format(**fields) for step in one.recipe.steps]
+    quoted = {key: shlex.quote(value) for key, value in values.items()}
+    lines += [step.format(**quoted) for step in one.recipe.steps]
     paths = given.source_paths
     options: List[str] = []
     if needs.target_labels:
-        paths = (
-            given.target_paths
-            if needs.start
-            else list(dict.fromkeys([*given.source_paths, *given.target_paths]))
-        )
-        options += ["--target-langs", ",".join(one.langs)]
-    for option, is_needed, value in (
-        ("--start", needs.start, start),
-        ("--unlabelled", needs.unlabelled, given.unlabelled),
-        ("--lexicons", needs.lexicons, given.lexicons),
-        ("--teacher", needs.teacher, given.teacher),
-    ):
-        options += [option, value] if is_needed and value else []
-    lines += [
-        _transfer_line(name, given, paths, source_langs, options),
-        train_line(f"{name}.cfg", name),
-    ]
-    return lines
+        both = dict.fromkeys([*given.source_paths, *given.target_paths])
+        paths = given.target_paths if needs.start else list(both)
+        options += ["--target-langs", values["target_langs"]]
+    if "source" in _paths_of(name) and given.source_paths != given.target_paths:
+        options += ["--source", given.source_paths[0]]
+    for key in ("start", "unlabelled", "lexicons", "teacher"):
+        options += [f"--{key}", values[key]] if getattr(needs, key) else []
+    made = _transfer_line(name, given, paths, source_langs, options)
+    return [*lines, made, train_line(f"{name}.cfg", name)]
+
+
+def _paths_of(recipe: str) -> Collection[str]:
+    """Names under [paths] of a recipe's config."""
+    from spacy.util import load_config
+
+    from ._shipped import get_recipe
+
+    return list(load_config(get_recipe(recipe), interpolate=False)["paths"])
 
 
 def _transfer_line(

@@ -146,6 +146,7 @@ def learning_curve(
     parts = divide(known[0], known[1], wanted)
     _tell_leaks(parts)
     jobs = plan_jobs(parts, pipe.labels, shots=shots, draws=draws)
+    do = _make_trainer(nlp, pipe, recipe, source, gpu_id)
     with ExitStack() as stack:
         stack.enter_context(warnings_as_messages())
         if output.exists() and not output.is_dir():
@@ -159,7 +160,6 @@ def learning_curve(
             msg.info(f"{len(jobs) - len(todo)} trainings are done already")
         if todo:
             _tell_time(todo, parts, pipe, nlp, recipe=recipe, source=source)
-            do = _make_trainer(nlp, pipe, recipe, source, gpu_id)
             for job in tqdm(todo, unit="training", disable=None, file=sys.stderr):
                 trial = run_job(job, parts[job.lang], nlp, pipe, do)
                 write_text(files[job], json.dumps(trial) + "\n")

@@ -68,10 +68,18 @@ class Situation:
         return sorted(lang for lang in self.languages if lang not in self.source_langs)
 
     @property
+    def sources(self) -> List[LanguageFacts]:
+        """What there is in the source languages."""
+        return [self.languages[lang] for lang in self.source_langs if lang in self.languages]
+
+    @property
     def labels(self) -> List[str]:
-        """Labels that have a text in a source language, or in any if there is none."""
-        langs = [x for x in self.source_langs if x in self.languages] or list(self.languages)
-        return sorted({k for lang in langs for k, n in self.languages[lang].labels.items() if n})
+        """Labels that have a text in a source language, or in any if they have none there."""
+        for facts in (self.sources, list(self.languages.values())):
+            labels = sorted({label for own in facts for label, n in own.labels.items() if n})
+            if labels:
+                return labels
+        return []
 
     def labels_per_class(self, langs: Iterable[str]) -> float:
         """Labelled texts per label and language, on average over languages."""
@@ -183,8 +191,7 @@ def _what_is_missing(
     n_labels = len(situation.labels)
     if n_labels < 2:
         return f"It needs texts of two labels at least; there are {n_labels}."
-    sources = [situation.languages.get(x, LanguageFacts()) for x in situation.source_langs]
-    if needs.source_labels and not any(facts.n_labelled for facts in sources):
+    if needs.source_labels and not any(facts.n_labelled for facts in situation.sources):
         return "It needs labelled texts in a source language."
     if needs.teacher and not situation.has_teacher:
         return "It needs a trained pipeline to learn from (--teacher)."
@@ -295,7 +302,8 @@ def _find_warnings(situation: Situation) -> List[str]:
             f"to tell apart."
         )
     counts = {lang: facts.n_labelled for lang, facts in situation.languages.items()}
-    rivals = [x for x in situation.targets if counts[x] and counts[x] >= _most(situation, counts)]
+    most = max((facts.n_labelled for facts in situation.sources), default=0)
+    rivals = [x for x in situation.targets if counts[x] and counts[x] >= most]
     if rivals:
         warnings.append(
             f"{name_languages(rivals)} {'has' if len(rivals) == 1 else 'have'} as many labels as "
@@ -323,17 +331,13 @@ def _find_warnings(situation: Situation) -> List[str]:
             if n and label not in labels
         }
     )
-    if new and any(situation.languages[x].n_labelled for x in situation.source_langs):
+    if new and any(facts.n_labelled for facts in situation.sources):
         warnings.append(
             f"Labels that only target languages have: {', '.join(new[:MAX_NAMED])}. A classifier "
             f"trained on the source never gives them. If they are others under another name, "
             f"import the data with a label map (data import --label-map)."
         )
     return warnings
-
-
-def _most(situation: Situation, counts: Mapping[str, int]) -> int:
-    return max((counts.get(lang, 0) for lang in situation.source_langs), default=0)
 
 
 def _warn_of_pieces(situation: Situation) -> Iterable[str]:

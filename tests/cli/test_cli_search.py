@@ -267,7 +267,7 @@ def test_killed_in_a_trial_it_goes_on(arguments, out):
     while not (out / "search.json").exists() and time.monotonic() < deadline:
         time.sleep(0.02)
         assert process.poll() is None
-    assert "Another process is searching" in run_command(*arguments, *DROPOUT, code=1)
+    assert "Another process is at work in" in run_command(*arguments, *DROPOUT, code=1)
     process.send_signal(signal.SIGKILL)
     process.wait()
     before = read_results(out)["trials"]
