@@ -1,8 +1,9 @@
 """Texts that a command reads whole, with their languages, from whatever holds texts."""
 
+import random
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Iterator, List, Sequence
+from typing import TYPE_CHECKING, Dict, Iterator, List, Sequence
 
 from ..corpora.layout import DOCBIN_SUFFIX, docbin_docs, read_docbin, standard_language
 from ..corpora.reader import find_files
@@ -55,15 +56,6 @@ def read_texts(
     ]
 
 
-def read_named_texts(path: Path, **settings: Any) -> List[Text]:
-    """The same, with the language that a file's name tells (`sw.txt`) where it has no tags.
-
-    settings: Of `read_texts`.
-    """
-    named = "" if path.is_dir() else known_tag(path.name.split(".")[0])
-    return [replace(text, lang=text.lang or named) for text in read_texts(path, **settings)]
-
-
 def with_languages(nlp: "Language", texts: Sequence[Text]) -> List[Text]:
     """The same texts, with the language that the pipeline itself detects where none is recorded.
 
@@ -82,6 +74,37 @@ def with_languages(nlp: "Language", texts: Sequence[Text]) -> List[Text]:
                 text = replace(text, lang=known_language(detector(nlp.make_doc(text.text))))
             found.append(text)
     return found
+
+
+def read_by_language(
+    nlp: "Language", paths: Sequence[Path], text_field: str = "text", lang_field: str = "lang"
+) -> Dict[str, List[str]]:
+    """Different texts by language; of a file that has no tags, the name may be one (`sw.txt`)."""
+    found: Dict[str, Dict[str, None]] = {}
+    for path in paths:
+        named = "" if path.is_dir() else known_tag(path.name.split(".")[0])
+        texts = [
+            replace(text, lang=text.lang or named)
+            for text in read_texts(
+                path, max_length=nlp.max_length, text_field=text_field, lang_field=lang_field
+            )
+            if text.text.strip()
+        ]
+        for text in with_languages(nlp, texts):
+            found.setdefault(text.lang, {})[text.text] = None
+    return {lang: list(found[lang]) for lang in sorted(found)}
+
+
+def check_limit(limit: int) -> None:
+    """RAISES (ValueError): If it is below 0."""
+    if limit < 0:
+        raise ValueError(f"--limit is {limit}; allowed is 0, for no limit, or more.")
+
+
+def draw(texts: List[str], limit: int) -> List[str]:
+    """Some of the texts, the same at every run; all of them if there are no more than the limit,
+    or it is 0."""
+    return random.Random(0).sample(texts, limit) if 0 < limit < len(texts) else texts
 
 
 def _docbin_texts(path: Path, max_length: int) -> Iterator[Text]:

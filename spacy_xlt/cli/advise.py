@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
 # Texts of a language that its word pieces are counted in.
 N_COUNTED = 500
-# Longest text of a table that is read.
-MAX_CHARS = 1_000_000
 # Recipes whose commands are shown; those of all are in the file of --json.
 N_SHOWN = 3
 # What stands in a command for what was not given.
@@ -145,9 +143,11 @@ def read_given(
 
     RAISES (ValueError): If something is not there or cannot be read.
     """
+    from spacy.language import Language
+
     from ..corpora.layout import Row, is_corpus, read_corpus
     from ..corpora.reader import read_rows
-    from ._texts import read_named_texts
+    from ._texts import read_by_language
 
     given = Given()
     for path in corpora:
@@ -169,8 +169,8 @@ def read_given(
         given.source_paths = given.target_paths
     if unlabelled is not None:
         given.unlabelled = str(unlabelled)
-        found = [x for x in read_named_texts(unlabelled, max_length=MAX_CHARS) if x.text.strip()]
-        given.rows += [Row(text.text, {}, text.lang) for text in found]
+        by_language = read_by_language(Language(), [unlabelled])
+        given.rows += [Row(x, {}, lang) for lang, texts in by_language.items() for x in texts]
     if parallel is not None:
         given.parallel = str(parallel)
         given.pairs = read_rows(parallel)
@@ -330,7 +330,8 @@ def command_lines(one: "Recommendation", given: Given, source_langs: Sequence[st
         "teacher": given.teacher,
     }
     quoted = {key: shlex.quote(value) for key, value in values.items()}
-    lines += [step.format(**quoted) for step in one.recipe.steps]
+    if one.recipe.commands:
+        return [*lines, *(command.format(**quoted) for command in one.recipe.commands)]
     paths = given.source_paths
     options: List[str] = []
     if needs.target_labels:

@@ -109,10 +109,14 @@ def transfer(
     from ..transfer.filling import SPACY_PATHS, check_paths, fill_recipe
     from ._shipped import get_recipe
 
-    path = get_recipe(name)
     recipe = RECIPES.get(name) or Recipe(name, "what its config says", "")
-    text = path.read_text(encoding="utf8")
-    config = load_config_from_str(text)
+    if recipe.commands:
+        raise ValueError(
+            f"The recipe '{name}' is more than a config. Give these commands, with your own paths "
+            f"for the names in braces:\n" + "\n".join(recipe.commands)
+        )
+    text = get_recipe(name).read_text(encoding="utf8")
+    config = load_config_from_str(text, interpolate=False)
     prefix = "paths."
     given = {**paths, **{k[len(prefix) :]: v for k, v in overrides.items() if k.startswith(prefix)}}
     why_source = "given"
@@ -137,8 +141,16 @@ def transfer(
 
 
 def train_line(config: str, recipe: str) -> str:
-    """The command that trains with a config."""
-    return shlex.join([*SPACY_XLT, "train", config, "--output", f"training/{recipe}"])
+    """The command that trains with a recipe's config, by the example in its second line."""
+    from ._shipped import get_recipe
+
+    example = shlex.split(get_recipe(recipe).read_text(encoding="utf8").splitlines()[1])
+    flags = [
+        word
+        for word in example
+        if word.startswith("--") and word != "--output" and not word.startswith("--paths.")
+    ]
+    return shlex.join([*SPACY_XLT, "train", config, *flags, "--output", f"training/{recipe}"])
 
 
 def with_source(

@@ -110,7 +110,7 @@ def fill_recipe(
     """What a recipe's config gets from the user's corpora, apart from paths.
 
     recipe (Recipe): The recipe.
-    config (Mapping[str, Any]): Its config.
+    config (Mapping[str, Any]): Its config, not interpolated.
     material (Material): The corpora.
     multilabel (Optional[bool]): Whether any number of labels may hold; None goes by the corpora.
     RAISES (ValueError): If there is no labelled document in a language that the recipe trains on,
@@ -202,11 +202,22 @@ def _lang_setting(
     config: Mapping[str, Any], corpus: str, langs: List[str], found: List[str], role: str
 ) -> Iterable[Setting]:
     """A line for a corpus that has other languages too."""
-    block = config["corpora"].get(corpus, {})
-    if set(langs) != set(found) and "" not in langs and "langs" in block:
+    place = _find_reader(config["corpora"].get(corpus, {}), f"corpora.{corpus}", corpus)
+    if set(langs) != set(found) and "" not in langs and place is not None:
         others = name_languages([lang for lang in found if lang not in langs])
         why = f"{role} languages of the corpus, which also has {others}"
-        yield Setting(f"corpora.{corpus}.langs", sorted(langs), why)
+        yield Setting(f"{place}.langs", sorted(langs), why)
+
+
+def _find_reader(block: Any, place: str, name: str) -> Optional[str]:
+    """Dotted name of the block that reads a path, at whatever depth; None if languages cannot be
+    chosen there."""
+    if not isinstance(block, dict):
+        return None
+    if block.get("path") == f"${{paths.{name}}}":
+        return place if "langs" in block else None
+    found = (_find_reader(value, f"{place}.{key}", name) for key, value in block.items())
+    return next((one for one in found if one is not None), None)
 
 
 def keep_labels(recipe: Recipe, config: Mapping[str, Any], material: Material) -> Iterable[Setting]:
@@ -235,7 +246,8 @@ def _count_langs(rows: Sequence[Row]) -> Dict[str, int]:
 
 def _find_warnings(material: Material, settings: Sequence[Setting]) -> List[str]:
     """What to know about corpora that are to be used together."""
-    langs = next((x.value for x in settings if x.key == "corpora.train.langs"), None)
+    chosen = (x.value for x in settings if x.key.startswith("corpora.train."))
+    langs = next(chosen, None)
     trained = [row for row in material.train if langs is None or row.lang in langs]
     trained += material.source
     warnings = []

@@ -50,9 +50,10 @@ class Recipe:
     needs (Needs): What has to be there.
     time (float): Time of training as a multiple of the baseline's; of a second stage, that of the
         stage alone.
-    steps (Tuple[str, ...]): Command lines to give before its config is filled in, with names in
-        braces for what the user has: {train}, {dev}, {encoder}, {start}, {source_lang},
-        {target_langs}, {unlabelled}, {lexicons}, {parallel}.
+    commands (Tuple[str, ...]): Command lines of a recipe that is more than a config to fill in
+        and to train with, with names in braces for what the user has: {train}, {dev}, {encoder},
+        {start}, {source_lang}, {target_langs}, {unlabelled}, {lexicons}, {parallel}, {teacher}.
+        They come after those of the baseline if the recipe goes on from there.
     """
 
     name: str
@@ -60,7 +61,7 @@ class Recipe:
     when: str
     needs: Needs = Needs()
     time: float = 1.0
-    steps: Tuple[str, ...] = ()
+    commands: Tuple[str, ...] = ()
 
 
 _TABLE = (
@@ -103,7 +104,7 @@ _TABLE = (
         time=4.0,
     ),
 )
-# By name; a new config needs an entry.
+# By name; a new config needs an entry, which may also be of a recipe without one.
 RECIPES: Dict[str, Recipe] = {recipe.name: recipe for recipe in _TABLE}
 
 

@@ -8,6 +8,7 @@ from spacy.vocab import Vocab
 
 from spacy_xlt.corpora.layout import Corpus, doc_to_row, write_corpus
 from spacy_xlt.languages import set_doc_language
+from spacy_xlt.transfer.recipes import RECIPES, Needs, Recipe
 
 
 def rows_of(lang, split, *, every=1):
@@ -70,6 +71,20 @@ def test_the_commands_run(corpus, encoder_dir, figures, tmp_path, monkeypatch):
         assert words[:4] == ["python", "-m", "spacy", "xlt"]
         run_command(*words[4:])
     assert (tmp_path / "training" / "frozen" / "model-best" / "meta.json").is_file()
+
+
+def test_commands_of_a_recipe_that_is_more_than_a_config(corpus, figures, monkeypatch):
+    lines = ("python -m spacy xlt self-train {start} --texts {unlabelled} --langs {target_langs}",)
+    needs = Needs(start=True, unlabelled=5)
+    recipe = Recipe("selves", "with its own labels", "", needs, commands=lines)
+    monkeypatch.setitem(RECIPES, "selves", recipe)
+    found = figures(corpus, "--unlabelled", corpus / "pool")
+    (selves,) = [one for one in found["recommended"] if one["recipe"] == "selves"]
+    assert len(selves["commands"]) == 3
+    assert selves["commands"][-1] == (
+        "python -m spacy xlt self-train training/zero_shot/model-best "
+        f"--texts {corpus}/pool --langs sw"
+    )
 
 
 def test_every_config_can_be_filled_in(

@@ -8,7 +8,8 @@ from spacy.util import load_config, load_model_from_config
 from spacy.vocab import Vocab
 
 from spacy_xlt.cli.init import adapt_recipe
-from spacy_xlt.transfer.recipes import RECIPES
+from spacy_xlt.cli.transfer import train_line
+from spacy_xlt.transfer.recipes import RECIPES, Recipe
 
 
 @pytest.fixture(scope="module")
@@ -98,13 +99,35 @@ def test_several_labels_of_a_document(encoder_dir, tmp_path):
     assert made(tmp_path)["components"]["textcat"]["factory"] == "xlt_textcat"
 
 
-@pytest.mark.parametrize("recipe", sorted(RECIPES))
+@pytest.mark.parametrize("recipe", [name for name, x in RECIPES.items() if not x.commands])
 def test_every_recipe_says_what_it_lacks(recipe, corpora, tmp_path):
     out = tmp_path / "o.cfg"
     text = run_command("transfer", recipe, "--train", corpora / "train", "--output", out, code=1)
     assert f"The recipe '{recipe}' needs more than is given: --dev: labelled texts" in text
     assert "--encoder: the directory of an encoder. Fetch one with:" in text
     assert not out.exists()
+
+
+def test_what_the_example_of_a_config_adds(monkeypatch, tmp_path):
+    path = tmp_path / "x.cfg"
+    path.write_text(
+        "# X\n# python -m spacy xlt train configs/x.cfg --allow-source --output OUT "
+        "--paths.train T\n"
+    )
+    monkeypatch.setattr("spacy_xlt.cli._shipped.find_recipes", lambda: {"x": path})
+    wanted = "python -m spacy xlt train my.cfg --allow-source --output training/x"
+    assert train_line("my.cfg", "x") == wanted
+
+
+def test_a_recipe_that_is_more_than_a_config(arguments, monkeypatch):
+    line = "python -m spacy xlt self-train {start} {unlabelled}"
+    recipe = Recipe("selves", "with its own labels", "", commands=(line,))
+    monkeypatch.setitem(RECIPES, "selves", recipe)
+    text = run_command("transfer", "selves", *arguments, code=1)
+    assert (
+        f"is more than a config. Give these commands, with your own paths for the names in braces: {line}"
+        in text
+    )
 
 
 @pytest.mark.parametrize(

@@ -13,10 +13,12 @@ FIRST = RECIPES["zero_shot"]
 
 
 def make_config(**settings):
-    block = {"@readers": "spacy_xlt.Corpus.v1", "langs": None}
+    def read(name):
+        return {"@readers": "spacy_xlt.Corpus.v1", "path": f"${{paths.{name}}}", "langs": None}
+
     return {
         "paths": dict.fromkeys(("train", "dev", "encoder", "vectors", "init_tok2vec")),
-        "corpora": {"train": dict(block), "dev": dict(block)},
+        "corpora": {"train": read("train"), "dev": read("dev")},
         "initialize": {"components": {"textcat": {"new_head": False, **settings}}},
     }
 
@@ -78,6 +80,17 @@ def test_both_at_once():
     assert values(fill(JOINT, train=train)) == {"corpora.dev.langs": ["en", "sw"]}
     filled = fill(JOINT, train=train, source_langs=["en"], target_langs=["yo"])
     assert values(filled)["corpora.train.langs"] == ["en", "yo"]
+
+
+def test_readers_in_readers():
+    config = make_config()
+    parts = {"source": {"path": "${paths.source}", "langs": None}}
+    parts["target"] = config["corpora"]["train"]
+    config["corpora"]["train"] = {"@readers": "several", "weights": None, "corpora": parts}
+    found = values(fill(TUNE, start=started(), config=config))
+    assert found["corpora.train.corpora.target.langs"] == ["sw"]
+    del parts["target"]["langs"]  # a reader that has no such setting
+    assert "corpora.dev.langs" in values(fill(TUNE, start=started(), config=config))
 
 
 def test_documents_without_a_language_are_all_read():

@@ -24,18 +24,19 @@ def make_gain(labels_per_class, mean=1.0, interval=(0.5, 1.5), recipe="few_shot"
 
 def test_every_config_is_in_the_table():
     """A new recipe needs a line, or nobody is told of it."""
-    assert sorted(RECIPES) == CONFIGS
+    assert set(CONFIGS) <= set(RECIPES)
+    assert all(RECIPES[name].commands for name in set(RECIPES) - set(CONFIGS))
     assert BASELINE in RECIPES and RECIPES[BASELINE].time == 1.0
     for name, recipe in RECIPES.items():
         assert recipe.name == name and recipe.what and recipe.when and recipe.time > 0
 
 
-def test_steps_name_only_what_there_is():
+def test_commands_name_only_what_there_is():
     stages = ("train", "dev", "encoder", "start", "source_lang", "target_langs")
-    names = (*stages, "unlabelled", "lexicons", "parallel")
+    names = (*stages, "unlabelled", "lexicons", "parallel", "teacher")
     for recipe in RECIPES.values():
-        for step in recipe.steps:
-            assert step.format(**dict.fromkeys(names, "x")).startswith("python -m spacy xlt ")
+        for line in recipe.commands:
+            assert line.format(**dict.fromkeys(names, "x")).startswith("python -m spacy xlt ")
 
 
 def test_gains_are_those_of_the_runs(monkeypatch):
