@@ -470,6 +470,7 @@ class XltTextCat(TrainablePipe):
             parts, scale = [list(range(len(docs)))], 1.0 / total
         else:
             parts, scale = shim.plan_updates([doc.text for doc in docs]), 1.0
+        self._note_update(examples)
         loss = 0.0
         for part in parts:
             if not part or gold.weights[part].sum() <= 0.0 and shim.reading is not None:
@@ -483,6 +484,23 @@ class XltTextCat(TrainablePipe):
         if sgd is not None:
             self.finish_update(sgd)
         return losses
+
+    def _note_update(self, examples: Sequence[Example]) -> None:
+        """Before weights change: what was fitted to those before goes, and languages of documents
+        that are new count as tuned to."""
+        if self.cfg["calibration"] or self.cfg["forecasts"]:
+            warnings.warn(
+                f"'{self.name}' goes on training, so its calibration and forecasts, which are of "
+                f"the weights before, are dropped. Make them anew with spacy xlt calibrate and "
+                f"spacy xlt forecast.",
+                stacklevel=3,
+            )
+            self.set_calibration({})
+            self.cfg["forecasts"] = {}
+        known = {"", *self.cfg["train_langs"], *self.cfg["tuned_langs"]}
+        new = {known_language(eg.reference) for eg in examples} - known
+        if new:
+            self.cfg["tuned_langs"] = sorted({*self.cfg["tuned_langs"], *new})
 
     def get_loss(
         self, examples: Sequence[Example], scores: Floats2d

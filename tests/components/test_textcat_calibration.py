@@ -1,6 +1,9 @@
+import warnings
+
 import numpy
 import pytest
 import spacy
+import tiny
 
 TEXT = "we want pizza today"
 
@@ -201,3 +204,36 @@ def test_they_are_stored_and_forgotten_by_training(trained, tmp_path, trained_di
         lambda: examples, nlp=loaded, start_from=tmp_path / "calibrated"
     )
     assert loaded.get_pipe("textcat").cfg["calibration"] == {}
+
+
+@pytest.mark.parametrize("how", ["calibration", "forecasts"])
+def test_training_on_drops_what_was_fitted_to_the_weights_before(trained, how):
+    nlp = spacy.blank("xx")
+    nlp.add_pipe("textcat", source=trained)
+    pipe = nlp.get_pipe("textcat")
+    if how == "calibration":
+        pipe.set_calibration({"temperatures": {"": 3.0}, "thresholds": {"": {}}})
+        pipe.set_abstaining("precision")
+    else:
+        pipe.set_forecasts({"sw": {"accuracy": 0.5, "alarm": True, "reasons": []}})
+    optimizer = nlp.resume_training()
+    examples = tiny.make_examples(nlp, ["en", "sw"])
+    with pytest.warns(UserWarning, match="'textcat' goes on training, so its calibration and fore"):
+        nlp.update(examples, sgd=optimizer)
+    assert pipe.cfg["calibration"] == {} and pipe.cfg["forecasts"] == {}
+    assert pipe.cfg["abstain"] == "none"
+    assert pipe.cfg["tuned_langs"] == ["sw"] and pipe.cfg["train_langs"] == ["en"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        nlp.update(examples, sgd=optimizer)
+
+
+def test_documents_that_teach_nothing_drop_nothing(trained):
+    pipe = trained.get_pipe("textcat")
+    pipe.set_calibration({"temperatures": {"": 3.0}})
+    examples = tiny.make_examples(trained, ["sw"])[:2]
+    for eg in examples:
+        eg.reference.cats = {}
+    trained.update(examples, sgd=trained.resume_training())
+    assert pipe.cfg["calibration"] == {"temperatures": {"": 3.0}}
+    assert pipe.cfg["tuned_langs"] == []
