@@ -264,19 +264,17 @@ def _read_shares(path: Path) -> Dict[str, Dict[str, float]]:
 
     RAISES (ValueError): If the file is not there or holds something else.
     """
-    from pydantic import TypeAdapter, ValidationError
+    from pydantic import TypeAdapter
 
+    from ..evaluation.results import read_checked
     from ..languages import standardize_language
 
-    if not path.is_file():
-        raise ValueError(f"There is no file '{path}' with the known mix of labels.")
-    try:
-        read = TypeAdapter(Dict[str, Dict[str, float]]).validate_json(path.read_bytes())
-    except ValidationError as e:
-        raise ValueError(
-            f"'{path}' does not hold shares of labels by language, such as "
-            f'{{"sw": {{"sports": 0.3, "politics": 0.7}}}}: {e.errors()[0]["msg"]}.'
-        ) from e
+    read = read_checked(
+        path,
+        TypeAdapter(Dict[str, Dict[str, float]]),
+        what="a file of shares of labels by language",
+        again='Write it like {"sw": {"sports": 0.3, "politics": 0.7}}.',
+    )
     return {standardize_language(lang): row for lang, row in read.items()}
 
 

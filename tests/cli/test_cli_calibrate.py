@@ -174,9 +174,9 @@ def test_unlabelled_texts_and_known_mixes(trained_dir, corpus_dir, tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (None, "There is no file '.*' with the known mix of labels"),
-        ("{", "does not hold shares of labels by language"),
-        ('{"de": {"food": "much"}}', "does not hold shares of labels by language"),
+        (None, "There is no file '.*'. Write it like"),
+        ("{", "is not a file of shares of labels by language, or is damaged:"),
+        ('{"de": {"food": "much"}}', "is not a file of shares of labels by language, or is dam"),
         ('{"de": {"food": 1.0}}', "give one for each of: food, music, travel"),
         ('{"no tag!": {"food": 1.0}}', "is not a language tag"),
     ],
