@@ -24,7 +24,7 @@ EXTENSIONS: Dict[str, Any] = {
 WARNINGS_KEY = "xlt_warnings"
 
 
-@functools.lru_cache(maxsize=1024)
+@functools.lru_cache(maxsize=4096)
 def standardize_language(tag: str) -> str:
     """The one spelling of a language tag that this package compares and stores.
 
@@ -68,7 +68,11 @@ def get_doc_language(doc: Doc) -> str:
 
 
 def known_tag(tag: Any) -> str:
-    """Standard tag of whatever stands where a language tag should; "" if it is none."""
+    """Standard tag of whatever stands where a language tag should; "" if it is none.
+
+    For what must not fail because of a tag: rows that each get an answer, names of files. What
+    groups or chooses by language takes `standardize_language`, which refuses such a tag.
+    """
     try:
         return standardize_language(tag) if isinstance(tag, str) else UNKNOWN
     except ValueError:

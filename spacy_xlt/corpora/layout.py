@@ -2,7 +2,6 @@
 
 import copy
 import errno
-import functools
 import json
 import re
 from collections import Counter
@@ -35,7 +34,7 @@ PAIR_KEY = "xlt_pair"
 # Order in which splits are written and shown; other names follow alphabetically.
 SPLIT_ORDER = ("train", "dev", "pool", "test")
 
-standard_language = functools.lru_cache(maxsize=4096)(standardize_language)
+standard_language = standardize_language
 _WORD = re.compile(r"([^ ]+)( ?)|( +)")
 _SPLIT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 

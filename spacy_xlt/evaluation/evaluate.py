@@ -13,7 +13,7 @@ from spacy.tokens import Doc
 from spacy.training import Example
 from typing_extensions import TypedDict
 
-from ..languages import ID_KEY
+from ..languages import ID_KEY, standardize_language
 from .calibration import (
     brier_score,
     calibration_curve,
@@ -51,7 +51,6 @@ from .scorer import (
     has_gold,
     read_decision,
     read_scores,
-    standard_language,
     to_given,
 )
 from .task import Task, find_task, known_labels, make_signature
@@ -129,7 +128,7 @@ def evaluate_pipeline(
     if batch_size < 1:
         raise ValueError(f"The batch size is {batch_size}; allowed is 1 or more.")
     task = find_task(nlp, component, source_langs)
-    wanted = None if langs is None else [standard_language(lang) for lang in langs]
+    wanted = None if langs is None else [standardize_language(lang) for lang in langs]
     n_labelled, n_unlabelled = _check_examples(get_examples(), task, known_labels(nlp), wanted)
 
     started = time.perf_counter()
@@ -270,7 +269,7 @@ def make_prediction(eg: Example, task: Task) -> Prediction:
     given = outcome.predicted if outcome.given is None else outcome.given
     prediction: Prediction = {
         "text": reference.text,
-        "lang": standard_language(reference._.xlt_lang),
+        "lang": standardize_language(reference._.xlt_lang),
         "gold": _names(outcome.gold[0], task) or [],
         "predicted": _names(given[0], task) if outcome.decided[0] else None,
         "scores": {k: v for k, v in zip(task.labels, scores, strict=True) if np.isfinite(v)},
@@ -328,7 +327,7 @@ def _check_examples(
     by_lang: Counter = Counter()
     n_labelled = n_unlabelled = 0
     for eg in examples:
-        lang = standard_language(eg.reference._.xlt_lang)
+        lang = standardize_language(eg.reference._.xlt_lang)
         by_lang[lang] += 1
         if langs is not None and lang not in langs:
             continue
@@ -365,7 +364,7 @@ def _select(
     examples: Iterable[Example], task: Task, langs: Optional[Sequence[str]]
 ) -> Iterator[Example]:
     for eg in examples:
-        is_wanted = langs is None or standard_language(eg.reference._.xlt_lang) in langs
+        is_wanted = langs is None or standardize_language(eg.reference._.xlt_lang) in langs
         if is_wanted and has_gold(eg.reference.cats, task.labels, exclusive=task.exclusive):
             yield eg
 

@@ -1,6 +1,6 @@
 """Scores of a text classifier by language, for spaCy's training, evaluation and packages."""
 
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any, Callable, Dict, Iterable, List, Optional, Sequence, Tuple, Union
 
 import numpy as np
@@ -25,7 +25,6 @@ from .metrics import (
 
 # How the language of a document without one is called in the names of scores.
 UNKNOWN_NAME = "unknown"
-standard_language = lru_cache(maxsize=4096)(standardize_language)
 
 
 class Decision(TypedDict):
@@ -98,7 +97,7 @@ def score_textcat_by_language(
         examples, labels, exclusive=exclusive, threshold=threshold, component=component
     )
     by_lang = measure_by_language(langs, outcomes)
-    transfer = measure_transfer(by_lang, [standard_language(lang) for lang in train_langs])
+    transfer = measure_transfer(by_lang, [standardize_language(lang) for lang in train_langs])
     scores = _spacy_scores(outcomes, labels, exclusive=exclusive, positive_label=positive_label)
     scores["acc"] = mean(outcomes.correct)
     scores["target_acc"] = transfer["target_accuracy"]
@@ -142,7 +141,7 @@ def compare_examples(
         cats = eg.reference.cats
         if not has_gold(cats, labels, exclusive=exclusive):
             continue
-        langs.append(standard_language(eg.reference._.xlt_lang))
+        langs.append(standardize_language(eg.reference._.xlt_lang))
         gold.append([cats.get(label, np.nan) for label in labels])
         scores.append(read_scores(eg.predicted, labels))
         decisions.append(read_decision(eg.predicted, component))

@@ -8,9 +8,9 @@ from typing import Any, List, Mapping, Optional, Sequence, Union
 
 from spacy.language import Language
 
+from ..languages import standardize_language
 from .metrics import DEFAULT_THRESHOLD
 from .results import CorpusRecord, Signature
-from .scorer import standard_language
 
 # Libraries whose version may change a figure.
 LIBRARIES = {
@@ -85,8 +85,8 @@ def find_task(
         labels=labels,
         exclusive=exclusive,
         threshold=None if exclusive else cfg.get("threshold"),
-        source_langs=sorted({standard_language(lang) for lang in sources}),
-        tuned_langs=sorted({standard_language(lang) for lang in cfg.get("tuned_langs") or []}),
+        source_langs=sorted({standardize_language(lang) for lang in sources}),
+        tuned_langs=sorted({standardize_language(lang) for lang in cfg.get("tuned_langs") or []}),
         abstain=cfg.get("abstain", "none"),
     )
 
