@@ -189,9 +189,9 @@ def find_files(path: Path) -> List[Path]:
     """
     if not path.exists():
         raise ValueError(
-            f"There is no corpus at '{path}'. Set paths.train (or paths.dev, or the path of the "
-            f"corpus in the config) to a DocBin (.spacy) or JSONL file or a directory of them. "
-            f"Make one with: python -m spacy xlt data import SOURCE OUT"
+            f"There is no corpus at '{path}'. Name a DocBin (.spacy) or JSONL file or a directory "
+            f"of them; in a config that is paths.train or paths.dev. Make one with: "
+            f"python -m spacy xlt data import SOURCE OUT"
         )
     if path.is_file():
         if not _is_readable(path):

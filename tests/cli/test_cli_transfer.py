@@ -124,10 +124,8 @@ def test_a_recipe_that_is_more_than_a_config(arguments, monkeypatch):
     recipe = Recipe("selves", "with its own labels", "", commands=(line,))
     monkeypatch.setitem(RECIPES, "selves", recipe)
     text = run_command("transfer", "selves", *arguments, code=1)
-    assert (
-        f"is more than a config. Give these commands, with your own paths for the names in braces: {line}"
-        in text
-    )
+    assert "is more than a config. Give these commands, with your own paths" in text
+    assert text.endswith(f"for the names in braces: {line}")
 
 
 @pytest.mark.parametrize(
