@@ -94,32 +94,29 @@ def advise_cli(
     """
     from ..transfer.advice import advise
     from ._pipeline import split_langs
+    from .train import warnings_as_messages
 
-    if minutes is not None and (minutes <= 0 or encoder is None):
-        raise ValueError(
-            f"--minutes is {minutes:g}; "
-            + (
-                "more than 0 are needed."
-                if minutes <= 0
-                else "how long recipes take is only known with --encoder."
-            )
+    if minutes is not None and minutes <= 0:
+        raise ValueError(f"--minutes is {minutes:g}; allowed is more than 0.")
+    if minutes is not None and encoder is None:
+        raise ValueError("--minutes needs --encoder, to know how long recipes take with it.")
+    with warnings_as_messages():
+        given = read_given(
+            corpora,
+            unlabelled=unlabelled,
+            lexicons=lexicons,
+            parallel=parallel,
+            encoder=encoder,
+            start=start,
+            teacher=teacher,
         )
-    given = read_given(
-        corpora,
-        unlabelled=unlabelled,
-        lexicons=lexicons,
-        parallel=parallel,
-        encoder=encoder,
-        start=start,
-        teacher=teacher,
-    )
-    situation = find_situation(
-        given,
-        source_langs=split_langs(source_langs),
-        target_langs=split_langs(target_langs),
-        minutes=minutes,
-        gpu_id=gpu_id,
-    )
+        situation = find_situation(
+            given,
+            source_langs=split_langs(source_langs),
+            target_langs=split_langs(target_langs),
+            minutes=minutes,
+            gpu_id=gpu_id,
+        )
     advice = advise(situation)
     if json_path is not None:
         write_text(json_path, json.dumps(to_json(situation, advice, given), indent=1) + "\n")
@@ -164,9 +161,14 @@ def read_given(
         given.target_paths += [str(path / target)] if target else []
         given.dev = str(path / "dev") if "dev" in splits else given.dev
         for row in rows:
-            given.texts.setdefault(row.lang, []).append(row.text)
+            if row.split not in TRAINED_SPLITS:
+                given.texts.setdefault(row.lang, []).append(row.text)
+    given.source_paths = given.source_paths or given.target_paths
     if not given.source_paths:
-        given.source_paths = given.target_paths
+        raise ValueError(
+            f"{', '.join(map(str, corpora))} has no split to train on "
+            f"({' or '.join(TRAINED_SPLITS)}). Divide it with: python -m spacy xlt data split"
+        )
     if unlabelled is not None:
         given.unlabelled = str(unlabelled)
         by_language = read_by_language(Language(), [unlabelled])
@@ -213,9 +215,10 @@ def find_situation(
     else:
         sources = [lang for lang, _ in sorted(n_labelled.items(), key=lambda x: (-x[1], x[0]))[:1]]
     words = count_lexicons(given.lexicons, sources)
-    langs = {*sources, *given.texts, *words} - {""}
+    targets = {*given.texts, *words} - {""}
     if target_langs is not None:
-        langs = {*sources, *(standardize_language(lang) for lang in target_langs)}
+        targets = {standardize_language(lang) for lang in target_langs}
+    langs = targets.union(sources)
     source_ids = {row.id for row in given.rows if row.id and row.lang in sources}
     languages = {lang: _facts(lang, given, words, source_ids) for lang in sorted(langs)}
     return Situation(
@@ -363,7 +366,7 @@ def _transfer_line(
     options: Sequence[str],
 ) -> str:
     train = [word for path in paths for word in ("--train", path)]
-    langs = ["--source-langs", ",".join(source_langs)] if source_langs else []
+    langs = ["--source-langs", ",".join(source_langs)] if any(source_langs) else []
     other = ["--dev", given.dev, "--encoder", given.encoder, *options, *langs]
     return shlex.join([*SPACY_XLT, "transfer", name, *train, *other, "--output", f"{name}.cfg"])
 

@@ -153,7 +153,7 @@ def learning_curve(
             raise ValueError(f"'{output}' is a file; a directory is needed. Choose another name.")
         (output / TRIALS).mkdir(parents=True, exist_ok=True)
         stack.enter_context(locked(output))
-        _check_setup(output, nlp, [*pool, dev], recipe=recipe, source=source, langs=sorted(parts))
+        _check_setup(output, nlp, pool, dev, recipe=recipe, source=source)
         files = {job: output / TRIALS / f"{job.name}.json" for job in jobs}
         todo = [job for job in jobs if not files[job].is_file()]
         if len(todo) < len(jobs):
@@ -257,8 +257,8 @@ def _recipe_text(recipe: str, nlp: "Language", pipe: "XltTextCat", source: Optio
     settings["training.patience"] = 0
     settings["initialize.after_init.evaluations"] = 1
     settings["initialize.after_init.patience"] = 0
-    if not config["initialize"]["components"][NAME].get("new_head"):
-        settings[f"initialize.components.{NAME}.labels"] = list(pipe.labels)
+    # Scores come in the order of the pipeline's own labels.
+    settings[f"initialize.components.{NAME}.labels"] = list(pipe.labels)
     return adapt_recipe(text, multilabel=not pipe.exclusive, settings=settings, name=pipe.name)
 
 
@@ -277,19 +277,20 @@ def _make_config(text: str, rows: Sequence["Row"], measured: Sequence["Row"], wo
 def _check_setup(
     output: Path,
     nlp: "Language",
-    corpora: Sequence[Path],
+    pool: Sequence[Path],
+    dev: Path,
     *,
     recipe: Optional[str],
     source: Optional[Path],
-    langs: Sequence[str],
 ) -> None:
     """RAISES (ValueError): If the directory holds trials of another pipeline, corpus or recipe."""
     from ..corpora.reader import hash_corpus
     from ._resume import describe_changes, identify_run
 
-    sources = [] if source is None else [source]
-    now = identify_run({"recipe": recipe or HEAD}, [Path(nlp.path)] if nlp.path else [])
-    now.update({f"documents of {path}": hash_corpus(path) for path in (*corpora, *sources)})
+    now = identify_run({"recipe": recipe or HEAD}, [Path(nlp.path).resolve()] if nlp.path else [])
+    now["documents to draw"] = " ".join(map(hash_corpus, pool))
+    now["documents to measure on"] = hash_corpus(dev)
+    now["source documents"] = None if source is None else hash_corpus(source)
     path = output / SETUP_FILE
     if path.is_file():
         try:

@@ -253,9 +253,7 @@ def make_trial(
     started (float): When it began, by `time.perf_counter`.
     """
     known = numpy.where(gold.known > 0.0, gold.targets, numpy.nan).astype("float64")
-    outcomes = compare(
-        known, scores.astype("float64"), exclusive=exclusive, threshold=threshold or None
-    )
+    outcomes = compare(known, scores.astype("float64"), exclusive=exclusive, threshold=threshold)
     metrics = measure(outcomes)
     return {
         "lang": job.lang,

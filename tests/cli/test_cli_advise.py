@@ -147,6 +147,19 @@ def test_bare_files_and_named_languages(corpus_dir, figures):
     assert first["recipe"] == "zero_shot" and "--dev DEV --encoder ENCODER" in first["commands"][0]
 
 
+def test_documents_without_a_language(corpus_dir, figures):
+    found = figures(corpus_dir / "plain.spacy", "--target-langs", "sw")
+    assert found["situation"]["source_langs"] == [""]
+    first = found["recommended"][0]
+    assert first["recipe"] == "zero_shot" and "--source-langs" not in first["commands"][0]
+
+
+def test_a_corpus_to_test_on(tmp_path):
+    write_corpus(tmp_path / "corpus", Corpus(rows_of("en", "test")))
+    text = run_command("advise", tmp_path / "corpus", code=1)
+    assert "has no split to train on (train or pool). Divide it with:" in text
+
+
 def test_a_language_that_cannot_be_read(corpus_dir, encoder_dir, tmp_path):
     strange = tmp_path / "sat.txt"
     strange.write_text("\n".join(f"ᱚᱞ ᱪᱤᱠᱤ {'ᱚ' * i}" for i in range(1, 30)))
@@ -171,8 +184,8 @@ def test_nothing_labelled(tmp_path):
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        (["--minutes", "3"], "--minutes is 3; how long recipes take is only known with --encoder."),
-        (["--minutes", "0"], "--minutes is 0; more than 0 are needed."),
+        (["--minutes", "3"], "--minutes needs --encoder, to know how long recipes take with it."),
+        (["--minutes", "0"], "--minutes is 0; allowed is more than 0."),
         (["--encoder", "none"], "There is no 'none', which --encoder names."),
         (["--teacher", "none"], "There is no 'none', which --teacher names."),
         (["--unlabelled", "none"], "There is no file or directory 'none' with texts."),

@@ -88,7 +88,7 @@ def test_trials_of_something_else_are_not_mixed(arguments, corpora):
     assert "holds trials of another learning curve. These are not the same: recipe" in text
     tiny.write_docbin(corpora / "dev" / "sw.spacy", tiny.make_docs(["sw"], Vocab())[1::2][:9])
     text = run_command(*arguments, "--langs", "sw", code=1)
-    assert "These are not the same: documents of" in text
+    assert "These are not the same: documents to measure on (" in text
     assert (corpora / "curve" / "learning_curve.json").read_text() == figures
     (corpora / "curve" / "setup.json").write_text("{")
     assert "setup.json' is damaged" in run_command(*arguments, "--langs", "sw", code=1)
