@@ -36,6 +36,7 @@ class CalibrationResult:
     checked (Dict[str, Calibrated]): What it is worth, by language with labelled documents.
     mixes (Dict[str, Mix]): The mix of labels in other texts, by language.
     labels (List[str]): The component's labels.
+    exclusive (bool): Whether they exclude each other.
     abstain (str): Whether and how the pipeline abstains.
     """
 
@@ -43,6 +44,7 @@ class CalibrationResult:
     checked: Dict[str, "Calibrated"]
     mixes: Dict[str, "Mix"]
     labels: List[str]
+    exclusive: bool
     abstain: str
 
 
@@ -176,7 +178,7 @@ def calibrate(
     pipe.set_calibration(calibration)
     pipe.set_abstaining(abstain, zero_scores=zero_abstained)
     save_pipeline(nlp, output)
-    return CalibrationResult(calibration, checked, mixes, task.labels, abstain)
+    return CalibrationResult(calibration, checked, mixes, task.labels, task.exclusive, abstain)
 
 
 def _predict_labelled(
@@ -342,14 +344,16 @@ def _selective_cells(row: "Calibrated") -> List[str]:
 
 def _show_thresholds(result: CalibrationResult) -> None:
     """Labels that no threshold makes precise enough."""
+    from ..components.decisions import NOTHING
     from ..trust.thresholds import find_unreached
 
     if "precision" not in result.calibration:
         return
-    unreached = find_unreached(result.calibration["thresholds"], result.labels)
+    answers = result.labels if result.exclusive else [*result.labels, NOTHING]
+    unreached = find_unreached(result.calibration["thresholds"], answers)
     if unreached:
         listed = "; ".join(
-            f"{lang or 'all other languages'}: {', '.join(names)}"
+            f"{lang or 'all other languages'}: {', '.join(x or 'no label' for x in names)}"
             for lang, names in unreached.items()
         )
         msg.warn(

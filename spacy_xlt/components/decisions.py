@@ -29,6 +29,8 @@ from ..languages import standardize_language
 
 # Key of what holds for all languages that have no entry of their own.
 OTHERS = ""
+# Key of the answer that no label holds, where labels are independent.
+NOTHING = ""
 Abstain = Literal["none", "precision", "coverage"]
 T = TypeVar("T")
 
@@ -42,7 +44,8 @@ class Calibration(TypedDict, total=False):
     shifts (Dict[str, Dict[str, float]]): What is added to the logit of a label after that, for
         another mix of labels; 0 for labels that are not there.
     thresholds (Dict[str, Dict[str, float]]): Probability from which a label is given so that the
-        precision below is kept; labels that are not there are never given.
+        precision below is kept; labels that are not there are never given. At `NOTHING` that of
+        no label, of which the probability is `nothing_scores`.
     precision (float): The precision that was wanted of each label.
     set_thresholds (Dict[str, float]): Probability from which a label is in a document's set, so
         that the coverage below is kept.
@@ -154,9 +157,10 @@ def decide(
 ) -> Decisions:
     """Answers, where it is sure enough of them.
 
-    By precision, a label is given from its threshold up, and a document that would have a label
-    otherwise but has none from these thresholds gets no answer. By coverage, a document gets a set
-    of labels, which always has those of the usual answer, and no answer if there are others.
+    By precision, a label is given from its threshold up; of independent labels, that none holds is
+    an answer with a threshold like each label. A document without any gets no answer. By coverage,
+    a document gets a set of labels, which always has those of the usual answer, and no answer if
+    there are others.
 
     scores (numpy.ndarray): Probabilities. Shape: (n_docs, n_labels)
     langs (Sequence[str]): Standard tag of each document's language.
@@ -172,12 +176,21 @@ def decide(
         given = scores >= bounds
         if exclusive:
             given &= usual
-        answered = numpy.logical_or(given.any(axis=1), ~usual.any(axis=1))
-        return Decisions(answered, given, None)
+            return Decisions(given.any(axis=1), given, None)
+        (none_bounds,) = _label_rows(
+            calibration["thresholds"], langs, [NOTHING], missing=numpy.inf
+        ).T
+        has_none = ~usual.any(axis=1) & (nothing_scores(scores) >= none_bounds)
+        return Decisions(given.any(axis=1) | has_none, given, None)
     bounds = numpy.array(_by_language(calibration["set_thresholds"], langs, 0.0))[:, None]
     sets = usual | (scores >= bounds)
     answered = (sets == usual).all(axis=1)
     return Decisions(answered, usual & answered[:, None], sets)
+
+
+def nothing_scores(scores: numpy.ndarray) -> numpy.ndarray:
+    """Probability that none of independent labels holds. Shape: (n_docs,)"""
+    return numpy.prod(1.0 - scores, axis=1)
 
 
 def write_decisions(

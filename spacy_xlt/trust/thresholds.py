@@ -5,7 +5,7 @@ from typing import Dict, List, Mapping, Optional, Sequence
 
 import numpy as np
 
-from ..components.decisions import OTHERS
+from ..components.decisions import NOTHING, OTHERS, nothing_scores
 from ..evaluation.metrics import Outcomes, one_hot
 
 # Labelled answers that what was known before counts as, and how sure a precision must be: chosen
@@ -47,7 +47,7 @@ def fit_thresholds(
 
     by_lang (Mapping[str, Outcomes]): Labelled documents with calibrated probabilities, all of them
         answered. Of exclusive labels, the likeliest is a document's answer; of independent ones,
-        each that is annotated is one.
+        each that is annotated is one, and that none holds where all are.
     precision (float): Share of the answers kept that is to be right, for each label.
     RETURNS (Dict[str, Dict[str, float]]): By language, with what holds for the others at `OTHERS`.
         A label that is not precise enough from any threshold up is not there.
@@ -55,8 +55,13 @@ def fit_thresholds(
     if not by_lang:
         return {OTHERS: {}}
     thresholds: Dict[str, Dict[str, float]] = {lang: {} for lang in (OTHERS, *by_lang)}
-    for column, label in enumerate(labels):
-        own = {lang: _answers(outcomes, column, exclusive) for lang, outcomes in by_lang.items()}
+    columns: List[Optional[int]] = [*range(len(labels)), *([] if exclusive else [None])]
+    for column in columns:
+        label = NOTHING if column is None else labels[column]
+        own = {
+            lang: _no_label(outcomes) if column is None else _answers(outcomes, column, exclusive)
+            for lang, outcomes in by_lang.items()
+        }
         pooled = _join(list(own.values()))
         for lang, row in thresholds.items():
             answers = pooled if lang == OTHERS else own[lang]
@@ -108,6 +113,12 @@ def _answers(outcomes: Outcomes, column: int, exclusive: bool) -> Answers:
     return _sorted(outcomes.scores[rows, column], outcomes.gold[rows, column])
 
 
+def _no_label(outcomes: Outcomes) -> Answers:
+    """That no label holds, as an answer of the documents in which all are annotated."""
+    rows = np.flatnonzero(outcomes.known.all(axis=1))
+    return _sorted(nothing_scores(outcomes.scores[rows]), ~outcomes.gold[rows].any(axis=1))
+
+
 def _join(parts: Sequence[Answers]) -> Answers:
     return _sorted(
         np.concatenate([part.scores for part in parts]),
@@ -123,6 +134,9 @@ def _sorted(scores: np.ndarray, right: np.ndarray) -> Answers:
 def find_unreached(
     thresholds: Mapping[str, Mapping[str, float]], labels: Sequence[str]
 ) -> Dict[str, List[str]]:
-    """Labels that are never given, by language, where there are any."""
+    """Answers that are never given, by language, where there are any.
+
+    labels (Sequence[str]): The labels, and `NOTHING` where that is an answer.
+    """
     absent = {lang: [x for x in labels if x not in row] for lang, row in thresholds.items()}
     return {lang: names for lang, names in absent.items() if names}

@@ -42,8 +42,21 @@ def test_independent_labels_by_precision():
     calibration = {"thresholds": {"": {"A": 0.3, "B": 0.3}}}
     found = find(calibration, "precision", exclusive=False, threshold=0.5)
     assert found.given.astype(int).tolist() == [[1, 0, 0], [1, 1, 0], [0, 0, 0]]
-    # Only the last would have had a label otherwise.
     assert found.answered.tolist() == [True, True, False]
+
+
+def test_no_label_is_an_answer_of_independent_labels():
+    scores = numpy.array([[0.1, 0.1, 0.0], [0.4, 0.4, 0.4], [0.9, 0.0, 0.0]], dtype="f")
+    settings = {"scores": scores, "exclusive": False, "threshold": 0.5, "langs": ["de"] * 3}
+    labels = {"A": 0.95, "B": 0.95, "C": 0.95}
+    for bound, answered in ((0.0, [True, True, False]), (0.8, [True, False, False]), (0.9, [])):
+        found = find({"thresholds": {"": {**labels, "": bound}}}, "precision", **settings)
+        assert found.answered.tolist() == (answered or [False] * 3)
+        assert not found.given.any()
+    # Without a threshold it is never given, as a label would not be.
+    found = find({"thresholds": {"": labels}}, "precision", **settings)
+    assert not found.answered.any()
+    assert find({"thresholds": {"": {}}}, "precision").answered.tolist() == [False] * 3
 
 
 def test_independent_labels_by_coverage():

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from scipy.stats import beta
 
+from spacy_xlt.components.decisions import NOTHING, nothing_scores
 from spacy_xlt.evaluation.metrics import compare
 from spacy_xlt.trust.thresholds import (
     MAX_CANDIDATES,
@@ -115,6 +116,20 @@ def test_independent_labels_may_have_a_lower_threshold_than_a_half():
     found = fit_thresholds({"de": outcomes}, ["a"], 0.7, exclusive=False)["de"]["a"]
     kept = (scores[:, 0] >= found) & outcomes.known[:, 0]
     assert found < 0.5 and outcomes.gold[kept, 0].mean() == pytest.approx(0.71, abs=0.03)
+
+
+def test_no_label_has_a_threshold_like_a_label():
+    rng = np.random.default_rng(0)
+    scores = rng.uniform(0.0, 0.6, size=(4000, 2))
+    gold = (rng.random((4000, 2)) < scores).astype(float)
+    gold[::9, 1] = np.nan  # says nothing about whether there is none
+    outcomes = compare(gold, scores, exclusive=False, threshold=0.5)
+    found = fit_thresholds({"de": outcomes}, ["a", "b"], 0.8, exclusive=False)["de"][NOTHING]
+    none = nothing_scores(scores) >= found
+    whole = none & outcomes.known.all(axis=1)
+    assert none.any() and (~outcomes.gold[whole].any(axis=1)).mean() == pytest.approx(0.8, abs=0.05)
+    exclusive = compare(np.eye(2)[[0, 1] * 50], np.full((100, 2), 0.5), exclusive=True, threshold=0)
+    assert NOTHING not in fit_thresholds({"de": exclusive}, ["a", "b"], 0.1, exclusive=True)["de"]
 
 
 def test_many_scores_are_looked_at_in_steps():
