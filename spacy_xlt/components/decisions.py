@@ -176,12 +176,13 @@ def decide(
         given = scores >= bounds
         if exclusive:
             given &= usual
-            return Decisions(given.any(axis=1), given, None)
+            return Decisions(numpy.asarray(given.any(axis=1)), given, None)
         (none_bounds,) = _label_rows(
             calibration["thresholds"], langs, [NOTHING], missing=numpy.inf
         ).T
         has_none = ~usual.any(axis=1) & (nothing_scores(scores) >= none_bounds)
-        return Decisions(given.any(axis=1) | has_none, given, None)
+        answered = numpy.asarray(given.any(axis=1) | has_none)
+        return Decisions(answered, given, None)
     bounds = numpy.array(_by_language(calibration["set_thresholds"], langs, 0.0))[:, None]
     sets = usual | (scores >= bounds)
     answered = (sets == usual).all(axis=1)

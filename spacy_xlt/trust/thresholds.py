@@ -116,7 +116,8 @@ def _answers(outcomes: Outcomes, column: int, exclusive: bool) -> Answers:
 def _no_label(outcomes: Outcomes) -> Answers:
     """That no label holds, as an answer of the documents in which all are annotated."""
     rows = np.flatnonzero(outcomes.known.all(axis=1))
-    return _sorted(nothing_scores(outcomes.scores[rows]), ~outcomes.gold[rows].any(axis=1))
+    has_none = np.asarray(~outcomes.gold[rows].any(axis=1))
+    return _sorted(nothing_scores(outcomes.scores[rows]), has_none)
 
 
 def _join(parts: Sequence[Answers]) -> Answers:

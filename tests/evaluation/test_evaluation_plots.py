@@ -3,7 +3,14 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
-from spacy_xlt.evaluation.plots import VARIABLES, Forecasted, plot_calibration, plot_forecasts
+from spacy_xlt.evaluation.plots import (
+    PAPER,
+    VARIABLES,
+    Forecasted,
+    plot_calibration,
+    plot_forecasts,
+    plot_learning_curves,
+)
 
 CURVE = [
     {"n": 20, "confidence": 0.4, "accuracy": 0.5, "interval": (0.3, 0.7)},
@@ -60,3 +67,39 @@ def test_languages_are_named_and_alarms_stand_out():
     assert ">de<" in svg and "&lt;sat&gt;" in svg
     assert VARIABLES["#0d0e0f"] in svg and "var(--text)" in svg and "#000000" not in svg
     assert VARIABLES["#0d0e0f"] not in plot_forecasts(FORECASTS[:1])
+
+
+def make_learning_curve(lang, *, fitted=True):
+    points = [
+        {"shots": shots, "n_labels": n, "n_draws": 3, "accuracy": 0.6 + n / 1000, "sd": sd}
+        for shots, n, sd in ((0, 0.0, None), (4, 20.0, 0.02), (None, 100.0, None))
+    ]
+    rows = [(float(n), 0.6 + n / 1000, 0.55, 0.75) for n in (0, 50, 100)]
+    return {
+        "lang": lang,
+        "n_measured": 99,
+        "points": points,
+        "fitted": rows if fitted else [],
+        "gain": 0.1,
+        "gain_interval": (0.0, 0.2),
+        "ahead": 0.01,
+        "ahead_interval": (-0.02, 0.04),
+    }
+
+
+@pytest.mark.parametrize("langs", [["sw"], ["sw", "yo", "zu", "ha", "ku"]])
+def test_learning_curves_are_a_file_of_their_own(langs):
+    curves = {
+        "format": "spacy_xlt.learning_curve.v1",
+        "pipeline": "xx_test",
+        "recipe": "head",
+        "languages": [make_learning_curve(lang, fitted=lang != "yo") for lang in langs],
+        "mean": make_learning_curve("") if len(langs) > 1 else None,
+    }
+    svg = plot_learning_curves(curves)
+    root = ET.fromstring(svg)
+    assert root.tag == "{http://www.w3.org/2000/svg}svg"
+    assert svg.count("labelled documents") == len(langs) + (len(langs) > 1)
+    assert "Swahili" in svg and ("mean" in svg) == (len(langs) > 1)
+    assert not any(color in svg for color in PAPER) and "var(" not in svg
+    assert plot_learning_curves(curves) == svg
