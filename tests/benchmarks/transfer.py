@@ -10,11 +10,14 @@ the folders of earlier ones in EARLIER. A run counts if it has
 - `half`, "even" or "all": which English labels it was trained on; else it is even if its name or
   the recipe says so;
 - `shots`, for target labels per class (0 is all); else it is read from a name like …-shots8-…;
-- `baseline`, the recipe that its gain is against, unless that is zero_shot;
+- `baseline`, the recipe that its gain is against, unless that is zero_shot or in STARTS;
 - `correct` (a 0 or 1 for each sentence, by language), without which the interval of a gain is one
   over languages;
 - `threads`, without which `seconds` are compared with nothing; or `time`, what the run took as a
   multiple of the baseline under the same conditions.
+
+A file with `runs` holds several, each with its `lang`, `accuracy` and `correct`, and what they
+share. Earlier runs give way to new ones of the same recipe from the same half.
 
 Gains are against runs of the baseline from the same half of the labels, with the same seeds where
 there are such. Both the README and spacy_xlt/transfer/measured_gains.json are written, so that they
@@ -24,18 +27,29 @@ cannot disagree.
 import json
 import re
 import statistics
-from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple
+from pathlib import Path
+from typing import Any, Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 import runs
 import typer
 from readme import README, with_part
 from scipy import stats
 
-from spacy_xlt.transfer.recipes import BASELINE, GAINS_FILE, GAINS_FORMAT, RECIPES
+from spacy_xlt.transfer.recipes import BASELINE, GAINS_FILE, GAINS_FORMAT, RECIPES, Needs
 
 RESULTS = runs.RESULTS / "transfer"
 # Folders of earlier runs; of these, only recipes that are configs now count.
 EARLIER = ("sib200", "lexicon")
+# How files name a recipe, where that is not its name here, and the half of the labels.
+KNOWN_AS = {
+    "zero_shot_even": ("zero_shot", "even"),
+    "self_training": ("self_train", "even"),
+    "joint": ("joint", "even"),
+    "alone": ("alone", "even"),
+}
+# What a recipe goes on from, by the name in its files: its gain is against that, where that is
+# there.
+STARTS = {"few_shot": "few_shot-start", "finetune": "few_shot-start", "distill": "teacher"}
 # The odd half of SIB-200 has 350 sentences of 7 topics.
 ALL_LABELS = 50
 N_TARGETS = 22
@@ -99,26 +113,52 @@ def gains_json() -> str:
 
 def read_all() -> Dict[str, runs.Run]:
     """All runs that count, by folder and name."""
-    found: Dict[str, runs.Run] = {}
-    for folder in (RESULTS, *(runs.RESULTS / name for name in EARLIER)):
-        for name, run in runs.read_runs(folder).items():
-            is_known = folder == RESULTS or run.get("recipe") in RECIPES
-            if is_known and {"recipe", "accuracy", "source"} <= set(run):
-                found[f"{folder.name}/{name}"] = run
-    return {name: run for name, run in found.items() if run.get("split", "test") == "test"}
+    new = dict(_read_folder(RESULTS))
+    taken = {setting_of(name, run)[:3] for name, run in new.items()}
+    earlier = [pair for name in EARLIER for pair in _read_folder(runs.RESULTS / name)]
+    return new | {
+        name: run
+        for name, run in earlier
+        if run["recipe"] in RECIPES and setting_of(name, run)[:3] not in taken
+    }
+
+
+def _read_folder(folder: Path) -> Iterator[Tuple[str, runs.Run]]:
+    for name, content in runs.read_runs(folder).items():
+        for i, run in enumerate(_divide(content)):
+            is_one = {"recipe", "accuracy", "source"} <= set(run)
+            if is_one and run.get("split", "test") == "test":
+                yield f"{folder.name}/{name}" + (f"/{i}" if "runs" in content else ""), run
+
+
+def _divide(content: Dict[str, Any]) -> List[runs.Run]:
+    """Runs of a file that holds one or several."""
+    if "runs" not in content or not isinstance(content["runs"], list):
+        return [content]
+    shared = {key: value for key, value in content.items() if key != "runs"}
+    return [
+        {
+            **shared,
+            **run,
+            "accuracy": {run["lang"]: run["accuracy"]},
+            "correct": {run["lang"]: run["correct"]},
+        }
+        for run in content["runs"]
+    ]
 
 
 def setting_of(name: str, run: runs.Run) -> Setting:
     """What a run was trained on, by its keys or its name."""
-    stem = name.rpartition("/")[2]
+    stem = name.split("/")[1]
     shots = run.get("shots")
     if shots is None and (match := re.search(r"shots(\d+|all)", stem)):
         shots = 0 if match[1] == "all" else int(match[1])
-    recipe = RECIPES.get(run["recipe"])
-    uses_target = recipe is not None and (recipe.needs.target_labels or recipe.needs.unlabelled)
+    recipe, half = KNOWN_AS.get(run["recipe"], (run["recipe"], None))
+    needs = RECIPES[recipe].needs if recipe in RECIPES else Needs()
+    uses_target = bool(needs.target_labels or needs.unlabelled)
     is_even = "even" in stem or shots is not None or uses_target
-    half = run.get("half") or ("even" if is_even else "all")
-    return Setting(run["recipe"], run["source"], half, None if shots is None else int(shots))
+    half = run.get("half") or half or ("even" if is_even else "all")
+    return Setting(recipe, run["source"], half, None if shots is None else int(shots))
 
 
 def summarise(found: Dict[str, runs.Run]) -> List[Row]:
@@ -126,7 +166,8 @@ def summarise(found: Dict[str, runs.Run]) -> List[Row]:
     groups: Dict[Setting, Dict[str, runs.Run]] = {}
     for name, run in found.items():
         groups.setdefault(setting_of(name, run), {})[name] = run
-    order = sorted(groups, key=lambda s: (s.recipe != BASELINE, s.half, s.recipe, *_number(s)))
+    shown = [setting for setting in groups if setting.recipe not in STARTS.values()]
+    order = sorted(shown, key=lambda s: (s.recipe != BASELINE, s.half, s.recipe, *_number(s)))
     return [_to_row(setting, _without_copies(groups[setting]), groups) for setting in order]
 
 
@@ -152,10 +193,8 @@ def _to_row(
 ) -> Row:
     own = list(group.values())
     langs = sorted({lang for run in own for lang in runs.targets_of(run)})
-    against = own[0].get("baseline", BASELINE)
-    is_baseline = setting.recipe == against
-    others = groups.get(Setting(against, setting.source, setting.half, None), {})
-    baseline = [] if is_baseline else _same_seeds(own, list(others.values()))
+    is_baseline = setting.recipe == BASELINE
+    baseline = [] if is_baseline else _same_seeds(own, _find_baseline(setting, own, groups))
     unseen = [lang for lang in langs if lang not in runs.SELECTION]
     return Row(
         setting,
@@ -167,6 +206,18 @@ def _to_row(
         1.0 if is_baseline else _time(baseline, own),
         next(iter(group)).partition("/")[0],
     )
+
+
+def _find_baseline(
+    setting: Setting, own: Sequence[runs.Run], groups: Dict[Setting, Dict[str, runs.Run]]
+) -> List[runs.Run]:
+    """Runs of what a recipe is to be better than, from the same labels."""
+    started = STARTS.get(setting.recipe)
+    starts = [group for other, group in groups.items() if other.recipe == started]
+    if starts and own[0].get("baseline") is None:
+        return [run for group in starts for run in group.values()]
+    against = own[0].get("baseline", BASELINE)
+    return list(groups.get(Setting(against, setting.source, setting.half, None), {}).values())
 
 
 def _same_seeds(own: Sequence[runs.Run], baseline: Sequence[runs.Run]) -> List[runs.Run]:
