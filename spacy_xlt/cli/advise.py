@@ -439,7 +439,7 @@ def show_advice(advice: "Advice", situation: "Situation", given: Given) -> None:
                 one.recipe.name,
                 f"{len(one.langs)} of {len(situation.targets)}",
                 *describe_gain(one),
-                describe_time(one, situation),
+                describe_time(one),
             )
             for i, one in enumerate(advice.recommended, start=1)
         ]
@@ -485,11 +485,10 @@ def _measured_on(gain: "Gain") -> str:
     return f"{len(gain.langs)} languages, {runs}{labels}"
 
 
-def describe_time(one: "Recommendation", situation: "Situation") -> str:
+def describe_time(one: "Recommendation") -> str:
     """Minutes where they are known, else a multiple of the baseline's time."""
     from ._estimate import describe_seconds
 
     if one.minutes is not None:
         return f"about {describe_seconds(60 * one.minutes)}"
-    times = f"{one.recipe.time:g} x zero_shot"
-    return f"zero_shot + {times}" if one.recipe.needs.start and not situation.has_start else times
+    return f"{one.time:.2g} x zero_shot"

@@ -120,13 +120,11 @@ def learning_curve(
     """
     from tqdm import tqdm
 
-    from ..corpora.reader import read_rows
     from ..evaluation.learning import make_curves, read_trial
     from ..evaluation.plots import plot_learning_curves
     from ..evaluation.results import dump_json
     from ..evaluation.task import find_task
-    from ..languages import standardize_language
-    from ..transfer.learning_curve import divide, find_pipe, plan_jobs, with_gold
+    from ..transfer.learning_curve import find_pipe, plan_jobs
     from ._pipeline import load_pipeline
     from ._staging import locked
     from .train import warnings_as_messages
@@ -135,16 +133,7 @@ def learning_curve(
         raise ValueError(f"--draws is {draws}; allowed is 1 or more.")
     nlp = load_pipeline(pipeline, gpu_id=gpu_id, code_path=code_path)
     pipe = find_pipe(nlp, find_task(nlp, component).component)
-    drawn, measured = (
-        [row for path in paths for row in read_rows(path) if row.cats] for paths in (pool, [dev])
-    )
-    known = [with_gold(pipe, rows) for rows in (drawn, measured)]
-    n_strange = len(drawn) + len(measured) - sum(map(len, known))
-    if n_strange:
-        msg.warn(f"{n_strange:,} documents have no label of '{pipe.name}' and are left out")
-    wanted = None if langs is None else [standardize_language(lang) for lang in langs]
-    parts = divide(known[0], known[1], wanted)
-    _tell_leaks(parts)
+    parts = _read_parts(pipe, pool, dev, langs)
     jobs = plan_jobs(parts, pipe.labels, shots=shots, draws=draws)
     do = _make_trainer(nlp, pipe, recipe, source, gpu_id)
     with ExitStack() as stack:
@@ -170,6 +159,33 @@ def learning_curve(
         write_text(output / FIGURES_FILE, dump_json(curves))
         write_text(output / PLOT_FILE, plot_learning_curves(curves))
     return curves
+
+
+def _read_parts(
+    pipe: "XltTextCat", pool: Sequence[Path], dev: Path, langs: Optional[Sequence[str]]
+) -> Dict[str, "LanguagePart"]:
+    """Documents to draw and to measure on, by language; tells which are left out."""
+    from ..corpora.reader import read_rows
+    from ..languages import language_name, standardize_language
+    from ..transfer.learning_curve import divide, with_gold
+
+    drawn, measured = (
+        [row for path in paths for row in read_rows(path) if row.cats] for paths in (pool, [dev])
+    )
+    known = [with_gold(pipe, rows) for rows in (drawn, measured)]
+    n_strange = len(drawn) + len(measured) - sum(map(len, known))
+    if n_strange:
+        msg.warn(f"{n_strange:,} documents have no label of '{pipe.name}' and are left out")
+    wanted = None if langs is None else [standardize_language(lang) for lang in langs]
+    parts = divide(known[0], known[1], wanted)
+    leaked = {lang: part.n_leaked for lang, part in parts.items() if part.n_leaked}
+    if leaked:
+        named = ", ".join(f"{language_name(lang)} {n:,}" for lang, n in leaked.items())
+        msg.warn(
+            f"{sum(leaked.values()):,} documents to draw are also measured on ({named}); they are "
+            f"not trained on"
+        )
+    return parts
 
 
 # Scores of some documents after training on others, both of one language.
@@ -304,18 +320,6 @@ def _check_setup(
                 f"{changes}. Set them as they were, or choose another --output."
             )
     write_text(path, json.dumps(now, indent=1) + "\n")
-
-
-def _tell_leaks(parts: Dict[str, "LanguagePart"]) -> None:
-    from ..languages import language_name
-
-    leaked = {lang: part.n_leaked for lang, part in parts.items() if part.n_leaked}
-    if leaked:
-        named = ", ".join(f"{language_name(lang)} {n:,}" for lang, n in leaked.items())
-        msg.warn(
-            f"{sum(leaked.values()):,} documents to draw are also measured on ({named}); they are "
-            f"not trained on"
-        )
 
 
 def _tell_time(

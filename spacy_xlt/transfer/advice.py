@@ -95,7 +95,8 @@ class Recommendation:
     gain (Optional[Gain]): The nearest measurement; None if there is none, or it is the baseline.
     benefit (float): What the order goes by: points in the mean over all targets, where nothing is
         counted that is not sure or not measured.
-    minutes (Optional[float]): Time of training, that of a first stage included.
+    time (float): Time of training as a multiple of the baseline's, that of a first stage included.
+    minutes (Optional[float]): The same in minutes; None if the baseline's is not known.
     reasons (Tuple[str, ...]): Why, and what to know, a sentence each.
     """
 
@@ -103,6 +104,7 @@ class Recommendation:
     langs: Tuple[str, ...]
     gain: Optional[Gain]
     benefit: float
+    time: float
     minutes: Optional[float]
     reasons: Tuple[str, ...]
 
@@ -148,12 +150,12 @@ def advise(
     left_out: List[LeftOut] = []
     for recipe in recipes.values():
         langs = [lang for lang in situation.targets if _suits(recipe, situation, lang)]
-        minutes = _minutes(recipe, situation)
-        missing = _what_is_missing(recipe, situation, langs, minutes)
+        one = _recommend(recipe, situation, langs, known)
+        missing = _what_is_missing(one, situation)
         if missing:
             left_out.append(LeftOut(recipe, missing))
         else:
-            recommended.append(_recommend(recipe, situation, langs, minutes, known))
+            recommended.append(one)
     recommended.sort(key=_rank)
     if not recommended and len(situation.labels) >= 2:
         warnings.append(
@@ -166,8 +168,7 @@ def advise(
 
 def _rank(one: Recommendation) -> Tuple:
     is_measured = one.gain is not None or one.recipe.name == BASELINE
-    time = one.recipe.time + one.recipe.needs.start
-    return (-one.benefit, not is_measured, time, one.recipe.name)
+    return (-one.benefit, not is_measured, one.time, one.recipe.name)
 
 
 def _suits(recipe: Recipe, situation: Situation, lang: str) -> bool:
@@ -183,11 +184,9 @@ def _suits(recipe: Recipe, situation: Situation, lang: str) -> bool:
     )
 
 
-def _what_is_missing(
-    recipe: Recipe, situation: Situation, langs: Sequence[str], minutes: Optional[float]
-) -> str:
+def _what_is_missing(one: Recommendation, situation: Situation) -> str:
     """What stands against a recipe, "" for nothing."""
-    needs = recipe.needs
+    needs = one.recipe.needs
     n_labels = len(situation.labels)
     if n_labels < 2:
         return f"It needs texts of two labels at least; there are {n_labels}."
@@ -202,34 +201,35 @@ def _what_is_missing(
         (needs.parallel, "translations of source texts (--parallel)"),
     ]
     wanted = [text for is_needed, text in wants if is_needed]
-    if wanted and not langs:
+    if wanted and not one.langs:
         return f"It needs {' and '.join(wanted)} in a target language that the encoder can read."
-    if minutes is not None and situation.minutes is not None and minutes > situation.minutes:
-        return f"It takes about {minutes:.0f} minutes; there are {situation.minutes:g}."
+    limit = situation.minutes
+    if one.minutes is not None and limit is not None and one.minutes > limit:
+        return f"It takes about {one.minutes:.0f} minutes; there are {limit:g}."
     return ""
 
 
-def _minutes(recipe: Recipe, situation: Situation) -> Optional[float]:
-    if situation.baseline_minutes is None:
-        return None
-    first = 1.0 if recipe.needs.start and not situation.has_start else 0.0
-    return (first + recipe.time) * situation.baseline_minutes
-
-
 def _recommend(
-    recipe: Recipe,
-    situation: Situation,
-    langs: Sequence[str],
-    minutes: Optional[float],
-    gains: Sequence[Gain],
+    recipe: Recipe, situation: Situation, langs: Sequence[str], gains: Sequence[Gain]
 ) -> Recommendation:
     per_class = situation.labels_per_class(langs) if recipe.needs.target_labels else 0.0
     gain = None if recipe.name == BASELINE else find_gain(recipe.name, per_class, gains)
     share = len(langs) / max(1, len(situation.targets))
     counted = 0.0 if gain is None or (gain.mean > 0.0 and not gain.is_sure) else gain.mean
+    time = recipe.time if gain is None or gain.time is None else gain.time
+    time += 1.0 if recipe.needs.start and not situation.has_start else 0.0
+    whole = situation.baseline_minutes
     reasons = [_why(recipe, situation, langs, gain, per_class)]
     reasons += _reservations(recipe, situation, langs, gain, per_class)
-    return Recommendation(recipe, tuple(langs), gain, counted * share, minutes, tuple(reasons))
+    return Recommendation(
+        recipe=recipe,
+        langs=tuple(langs),
+        gain=gain,
+        benefit=counted * share,
+        time=time,
+        minutes=None if whole is None else time * whole,
+        reasons=tuple(reasons),
+    )
 
 
 def _why(

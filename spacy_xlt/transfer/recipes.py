@@ -48,8 +48,8 @@ class Recipe:
     what (str): What it trains, in a few words.
     when (str): When to choose it, in a few words.
     needs (Needs): What has to be there.
-    time (float): Time of training as a multiple of the baseline's; of a second stage, that of the
-        stage alone.
+    time (float): Time of training as a multiple of the baseline's, about, where it was not
+        measured; of a second stage, that of the stage alone.
     commands (Tuple[str, ...]): Command lines of a recipe that is more than a config to fill in
         and to train with, with names in braces for what the user has: {train}, {dev}, {encoder},
         {start}, {source_lang}, {target_langs}, {unlabelled}, {lexicons}, {parallel}, {teacher}.

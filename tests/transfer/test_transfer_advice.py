@@ -34,7 +34,7 @@ def situation(targets, *, source=None, **settings):
 
 
 def gain(recipe, mean, low, high, labels_per_class=None):
-    return Gain(recipe, labels_per_class, mean, (low, high), True, ("sw", "yo"), 3, 1.0, "x")
+    return Gain(recipe, labels_per_class, mean, (low, high), True, ("sw", "yo"), 3, None, "x")
 
 
 def names(advice):
@@ -134,6 +134,9 @@ def test_time_is_that_of_both_stages():
     assert minutes == {BASELINE: 10.0, "quick": 1.0, "tuned": 15.0}
     advice = advise(replace(facts, has_start=True), NEEDY, [])
     assert {x.recipe.name: x.minutes for x in advice.recommended}["tuned"] == 5.0
+    measured = [replace(gain("tuned", 1.0, 0.5, 1.5, 8), time=0.25)]
+    advice = advise(facts, NEEDY, measured)
+    assert advice.recommended[0].time == 1.25 and advice.recommended[0].minutes == 12.5
 
 
 def test_what_takes_too_long_is_left_out():
