@@ -1,5 +1,6 @@
 """`spacy xlt transfer`: a recipe's config, filled in from the user's own corpora."""
 
+import configparser
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence, Tuple
@@ -130,6 +131,7 @@ def transfer(
     settings.update({setting.key: setting.value for setting in filled.settings})
     settings.update(overrides)
     text = adapt_recipe(text, multilabel=filled.multilabel, settings=settings)
+    check_values(text, settings)
     first, _, rest = text.split("\n", 2)
     write_config(
         output,
@@ -138,6 +140,24 @@ def transfer(
     )
     show_settings(recipe, filled, settings, why_source)
     return filled
+
+
+def check_values(text: str, settings: Mapping[str, Any]) -> None:
+    """RAISES (ValueError): If a value comes out of the config as another one, as with `${`."""
+    from spacy.util import load_config_from_str
+
+    from .search import get_setting
+
+    try:
+        config = load_config_from_str(text, interpolate=True)
+    except (ValueError, configparser.Error) as e:
+        raise ValueError(f"A value cannot stand in a config: {e}") from e
+    for key, value in settings.items():
+        if get_setting(config, key) != value:
+            raise ValueError(
+                f"'{value}' cannot be the value of {key}: a config reads it as "
+                f"'{get_setting(config, key)}'. Choose a name without $."
+            )
 
 
 def train_line(config: str, recipe: str) -> str:

@@ -154,6 +154,20 @@ def test_bad_arguments(arguments, corpora, tmp_path, recipe, more, message):
     assert not (tmp_path / "made.cfg").exists() and there.read_text() == "mine"
 
 
+@pytest.mark.parametrize("name", ["a b 'c' \"d\"", "ü[1]", "50 %", "#1; x"])
+def test_strange_names_are_kept(arguments, corpora, tmp_path, name):
+    (tmp_path / name).symlink_to(corpora / "dev")
+    run_command("transfer", "zero_shot", *arguments, "--dev", tmp_path / name)
+    assert made(tmp_path)["paths"]["dev"] == str(tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["${paths.train}", "${nope}", "a${"])
+def test_names_that_a_config_would_read_as_others(arguments, corpora, tmp_path, name):
+    (tmp_path / name).symlink_to(corpora / "dev")
+    text = run_command("transfer", "zero_shot", *arguments, "--dev", tmp_path / name, code=1)
+    assert "cannot" in text and not (tmp_path / "made.cfg").exists()
+
+
 def test_settings_of_a_config_are_replaced_or_refused():
     text = Path(__file__).parents[2].joinpath("configs", "finetune.cfg").read_text()
     adapted = adapt_recipe(text, settings={"paths.train": 'a "b"', "corpora.train.langs": ["sw"]})
