@@ -25,7 +25,7 @@ from spacy.training.loop import train
 from spacy_xlt.layers.window_cache import WindowCache
 
 RESULTS = runs.RESULTS / "transfer"
-FROZEN_LAYERS, EPOCHS = 9, 3
+FROZEN_LAYERS, EPOCHS = 10, 2
 CACHE_BYTES = 1024 * 1024 * 1024
 app = typer.Typer(help=__doc__, no_args_is_help=True)
 
@@ -122,7 +122,9 @@ def _settings(
         "paths.source": str(corpora / "even" / "train"),
         "corpora.train.corpora.source.langs": ["en"],
         "corpora.train.corpora.target.langs": list(langs),
+        # Nothing is chosen by dev, so one document of it will do.
         "initialize.after_init.evaluations": 1,
+        "corpora.dev.limit": 1,
         "system.seed": seed,
     }
 
