@@ -59,7 +59,7 @@ def distill_cli(
     output: Path = Opt(..., "--output", "-o", help="Directory that gets the student, model-best"),
     n_layers: int = Opt(4, "--layers", "-n", help="Layers of the student's encoder"),
     keep: Optional[str] = Opt(
-        None, "--keep", help="Which layers of the teacher, from 0, with commas (default: evenly)"
+        None, "--keep", help="Layers of the teacher to start as, from 0 (default: evenly spread)"
     ),
     others: List[str] = Opt(
         [], "--teacher", help="More pipelines with the same labels, whose answers count too"
@@ -139,8 +139,8 @@ def distill(
 ) -> Distilled:
     """Make a small pipeline of a large one; see `distill_cli`.
 
-    n_layers (int): Layers to keep, at even distances.
-    keep (Optional[Sequence[int]]): Places of the layers to keep instead, from 0.
+    n_layers (int): Layers of the student, which start as layers at even distances.
+    keep (Optional[Sequence[int]]): Places of the layers to start as instead, from 0.
     others (Sequence[str]): More pipelines with the same labels.
     langs (Optional[Sequence[str]]): Languages to learn in; None is all, and texts without one.
     progress (Progress): Wraps the steps, whose number it is told.

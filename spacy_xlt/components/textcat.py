@@ -530,19 +530,16 @@ class XltTextCat(TrainablePipe):
         self.set_calibration({})
         self.cfg["forecasts"] = {}
 
-    def prepare_distillation(
-        self, student: "XltTextCat", layers: Sequence[int], *, temperature: float
-    ) -> "Distillation":
+    def prepare_distillation(self, student: "XltTextCat", *, temperature: float) -> "Distillation":
         """Steps of a copy of this component, which kept some layers only, towards this one.
 
         student (XltTextCat): The copy, after `keep_layers`.
-        layers (Sequence[int]): The layers that it kept.
         temperature (float): By what logits are divided before they become probabilities.
         """
         from ..layers.distilling import Distillation
 
         return Distillation(
-            self._shim, student._shim, layers, exclusive=self.exclusive, temperature=temperature
+            self._shim, student._shim, exclusive=self.exclusive, temperature=temperature
         )
 
     @property

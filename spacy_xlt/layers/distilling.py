@@ -77,14 +77,13 @@ def keep_layers(classifier: TextClassifier, layers: Sequence[int]) -> TextClassi
 class Distillation:
     """Steps of a small classifier towards what a large one computes.
 
-    Each of its layers learns to give what the layer that it stands for gives, piece by piece,
-    which says far more than some probabilities of each text; and the last one's mean over a text,
-    and the probabilities, count too.
+    Each of its layers learns to give what the large one has at the same share of its depth, piece
+    by piece, which says far more than some probabilities of each text; and the last one's mean over
+    a text, and the probabilities, count too.
 
     teacher (TextCatShim): The large classifier. It is arranged for prediction and not to be
         trained any more.
     student (TextCatShim): The small one, made of it by `keep_layers`.
-    layers (Sequence[int]): The teacher's layers that the student's stand for.
     exclusive (bool): Whether labels exclude each other.
     temperature (float): By what logits are divided before they become probabilities.
     SOURCE: hidden states: Jiao et al. (2020), equation 9, https://arxiv.org/abs/1909.10351, here
@@ -96,20 +95,18 @@ class Distillation:
         self,
         teacher: TextCatShim,
         student: TextCatShim,
-        layers: Sequence[int],
         *,
         exclusive: bool,
         temperature: float,
     ):
         self.student = student
-        self.layers = check_layers(layers, _encoder(teacher).n_layers)
         self.exclusive = exclusive
         self.temperature = temperature
-        self._head = teacher.classifier
-        self._teacher = _encoder(teacher)
-        device = self._head.device
-        self._dtype = resolve_precision(teacher.settings.precision, device)
-        self._teacher.prepare_for_prediction(self._dtype)
+        self._teacher = teacher.classifier
+        self._dtype = resolve_precision(teacher.settings.precision, self._teacher.device)
+        encoder = _encoder(self._teacher)
+        encoder.prepare_for_prediction(self._dtype)
+        self._goals = spread_layers(encoder.n_layers, _encoder(student.classifier).n_layers)
         self._cache = WindowCache(CACHE_BYTES)
 
     def step(
@@ -131,16 +128,20 @@ class Distillation:
 
     def _add_gradients(self, texts: Sequence[str], others: Sequence[numpy.ndarray]) -> float:
         batches = self.student.training_batches(texts)
+        if not batches:  # no text has a piece
+            return 0.0
         classifier = self.student.classifier.train()
-        encoder = _encoder(self.student)
+        encoder = _encoder(classifier)
         dtype = resolve_precision(self.student.settings.precision, classifier.device)
         wanted, found = [], []
         for batch in batches:
-            wanted.append(self._cache.get(batch, self._run_teacher).chunk(len(self.layers), dim=1))
+            wanted.append(self._cache.get(batch, self._run_teacher).chunk(len(self._goals), dim=1))
             found.append(encoder.run_by_layer(batch, dtype=dtype))
         with torch.no_grad():
-            target = self._head.pool_pieces(batches, [states[-1] for states in wanted], len(texts))
-            logits = [self._head.head(target).float()]
+            target = self._teacher.pool_pieces(
+                batches, [states[-1] for states in wanted], len(texts)
+            )
+            logits = [self._teacher.head(target).float()]
             logits += [torch.from_numpy(own).to(target) for own in others]
             probs = torch.stack([self._outcomes(own).softmax(dim=-1) for own in logits]).mean(dim=0)
         vectors = classifier.pool_pieces(batches, [states[-1] for states in found], len(texts))
@@ -168,9 +169,9 @@ class Distillation:
 
     @torch.no_grad()
     def _run_teacher(self, batch: WindowBatch) -> Tensor:
-        """The teacher's layers side by side, in the precision to keep them in."""
-        states = self._teacher.run_by_layer(batch, dtype=self._dtype)
-        return torch.cat([states[i] for i in self.layers], dim=1).half()
+        """The goals of the layers side by side, in the precision to keep them in."""
+        states = _encoder(self._teacher).run_by_layer(batch, dtype=self._dtype)
+        return torch.cat([states[i] for i in self._goals], dim=1).half()
 
 
 def _distance(found: Tensor, wanted: Tensor) -> Tensor:
@@ -179,7 +180,6 @@ def _distance(found: Tensor, wanted: Tensor) -> Tensor:
     return F.mse_loss(found, wanted) / spread.clamp(min=1e-8)
 
 
-def _encoder(shim: TextCatShim) -> Encoder:
-    encoder = shim.classifier.encoder
-    assert encoder is not None
-    return encoder
+def _encoder(classifier: TextClassifier) -> Encoder:
+    assert classifier.encoder is not None
+    return classifier.encoder

@@ -21,7 +21,7 @@ BATCH_SIZE = 256
 class DistillationSettings:
     """How a student learns.
 
-    layers (Sequence[int]): Places of the teacher's layers that it keeps, from 0.
+    layers (Sequence[int]): Places of the teacher's layers that its own start as, from 0.
     epochs (int): Passes over the texts.
     size (int): Texts in a batch.
     learn_rate (float): The highest rate. It is far above that of tuning, since layers that stood
@@ -76,7 +76,7 @@ class Lessons:
         self.component.keep_layers(settings.layers)
         self._others = [read_answers(other, pipe, self.texts) for other in others]
         self._distillation = pipe.prepare_distillation(
-            self.component, settings.layers, temperature=settings.temperature
+            self.component, temperature=settings.temperature
         )
         schedule: Any = create_warmup_linear_v1(
             settings.learn_rate, total_steps=self.n_steps, warmup=0.05, final=0.05
