@@ -526,7 +526,10 @@ class XltTextCat(TrainablePipe):
         shim = self._shim
         # A teacher's frozen layers are no good beside others that were not trained with them.
         shim.settings = replace(shim.settings, freeze="embeddings")
-        shim.set_classifier(keep_layers(shim.classifier, layers), shim.tokenizer, shim.record)
+        kept = ", ".join(map(str, sorted(layers)))
+        record = cast(EncoderRecord, {k: v for k, v in shim.record.items() if k != "files"})
+        record["name"] = f"{record.get('name', 'unnamed')} (layers {kept})"
+        shim.set_classifier(keep_layers(shim.classifier, layers), shim.tokenizer, record)
         self.set_calibration({})
         self.cfg["forecasts"] = {}
 

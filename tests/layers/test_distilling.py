@@ -66,6 +66,8 @@ def test_kept_layers_have_the_weights_of_those_they_are_made_of(make_pair):
     teacher, student = make_pair([4, 1])
     old, new = teacher._shim.tensors(), student._shim.tensors()
     assert student.n_layers == 2 and teacher.n_layers == 6
+    assert student.encoder_record["name"] == "tiny-bert (layers 1, 4)"
+    assert "files" not in student.encoder_record
     prefix = "encoder.transformer.encoder.layer."
     for name, tensor in new.items():
         if name.startswith(prefix):
