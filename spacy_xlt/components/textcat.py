@@ -2,6 +2,7 @@
 
 import warnings
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import (
     TYPE_CHECKING,
@@ -45,6 +46,7 @@ from .warning import StoredForecast, find_warning
 
 if TYPE_CHECKING:
     from ..layers.attribution import PieceAttribution
+    from ..layers.distilling import Distillation
     from ..layers.shim import TextCatShim
     from ..layers.timing import EncoderRun
     from ..layers.training_state import TrainingState
@@ -527,6 +529,45 @@ class XltTextCat(TrainablePipe):
         return read_gold(
             examples, self.labels, exclusive=self.exclusive, class_weights=self.class_weights
         )
+
+    def keep_layers(self, layers: Sequence[int]) -> None:
+        """Keep only some of the encoder's layers, which fit together after training only.
+
+        What was measured of the whole one, calibration and forecasts, goes.
+
+        layers (Sequence[int]): Their places, from 0.
+        RAISES (ValueError): If there is no such layer, or the encoder is of another kind than the
+            BERT family or belongs to another component.
+        """
+        from ..layers.distilling import keep_layers
+
+        shim = self._shim
+        # A teacher's frozen layers are no good beside others that were not trained with them.
+        shim.settings = replace(shim.settings, freeze="embeddings")
+        kept = ", ".join(map(str, sorted(layers)))
+        record = cast(EncoderRecord, {k: v for k, v in shim.record.items() if k != "files"})
+        record["name"] = f"{record.get('name', 'unnamed')} (layers {kept})"
+        shim.set_classifier(keep_layers(shim.classifier, layers), shim.tokenizer, record)
+        self.set_calibration({})
+        self.cfg["forecasts"] = {}
+
+    def prepare_distillation(self, student: "XltTextCat", *, temperature: float) -> "Distillation":
+        """Steps of a copy of this component, which kept some layers only, towards this one.
+
+        student (XltTextCat): The copy, after `keep_layers`.
+        temperature (float): By what logits are divided before they become probabilities.
+        """
+        from ..layers.distilling import Distillation
+
+        return Distillation(
+            self._shim, student._shim, exclusive=self.exclusive, temperature=temperature
+        )
+
+    @property
+    def n_layers(self) -> int:
+        """Layers of its encoder; 0 if it shares one."""
+        encoder = self._shim.classifier.encoder
+        return 0 if encoder is None else encoder.n_layers
 
     def set_run_length(self, n_steps: int) -> None:
         """Tell how many steps the run will have; called by `spacy_xlt.run_length.v1`."""

@@ -1,7 +1,7 @@
 """Encoder, pooling and head in one torch module."""
 
 from functools import partial
-from typing import Any, Callable, Dict, Optional, Sequence
+from typing import Any, Callable, Dict, Iterable, Optional, Sequence
 
 import numpy
 import torch
@@ -60,20 +60,33 @@ class TextClassifier(nn.Module):
             for the encoder's own table of pieces. Shape: (n_rows, width)
         RETURNS (Tensor): fp32. Shape: (n_docs, width)
         """
-        assert self.encoder is not None
-        device = self.device
-        sums = torch.zeros(n_docs, self.width, device=device)
-        totals = torch.zeros(n_docs, 1, device=device)
-        for batch in batches:
-            encode = partial(
-                self.encoder, batch, dtype=dtype, dropout=dropout, frozen=frozen, vectors=vectors
+        encoder = self.encoder
+        assert encoder is not None
+
+        def encode(batch: WindowBatch) -> Tensor:
+            run = partial(
+                encoder, batch, dtype=dtype, dropout=dropout, frozen=frozen, vectors=vectors
             )
             # Gradients of the vectors want all batches at once; each is computed again for them,
             # so that a long document takes no more memory than a batch.
-            hidden = encode() if vectors is None or len(batches) == 1 else recomputed(encode)
+            return run() if vectors is None or len(batches) == 1 else recomputed(run)
+
+        return self.pool_pieces(batches, map(encode, batches), n_docs)
+
+    def pool_pieces(
+        self, batches: Sequence[WindowBatch], hidden: Iterable[Tensor], n_docs: int
+    ) -> Tensor:
+        """The same of vectors of pieces, as the encoder gives them for each batch.
+
+        RETURNS (Tensor): fp32. Shape: (n_docs, width)
+        """
+        device = self.device
+        sums = torch.zeros(n_docs, self.width, device=device)
+        totals = torch.zeros(n_docs, 1, device=device)
+        for batch, vectors in zip(batches, hidden, strict=True):
             docs = torch.from_numpy(batch.docs).to(device)
             matrix = batch.pool_matrix(device)
-            sums = sums.index_add(0, docs, matrix @ hidden)
+            sums = sums.index_add(0, docs, matrix @ vectors)
             totals = totals.index_add(0, docs, matrix.sum(dim=1, keepdim=True))
         pooled = sums / totals.clamp(min=1e-6)
         return nn.functional.normalize(pooled, dim=1) if self.normalize else pooled

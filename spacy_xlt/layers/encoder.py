@@ -130,6 +130,21 @@ class Encoder(nn.Module):
         maps = self._prediction_maps or maps_for_training(layers, dtype)
         return run_layers(layers, maps, x, batch.groups, dtype=dtype, dropout=dropout)
 
+    def run_by_layer(self, batch: WindowBatch, *, dtype: torch.dtype) -> List[Tensor]:
+        """What each layer of a packed encoder gives for windows, without dropout.
+
+        dtype (torch.dtype): Arithmetic of linear maps and attention.
+        RETURNS (List[Tensor]): Piece vectors after each layer, fp32. Shape: (n_pieces, width)
+        """
+        nothing = Dropout(0.0)
+        x = embed_pieces(self.transformer, batch, dropout=nothing)
+        maps = self._prediction_maps or maps_for_training(self._layers, dtype)
+        states = []
+        for layer, own in zip(self._layers, maps, strict=True):
+            x = run_layers([layer], [own], x, batch.groups, dtype=dtype, dropout=nothing)
+            states.append(x)
+        return states
+
     @torch.no_grad()
     def _run_frozen(self, batch: WindowBatch, n_layers: int, dtype: torch.dtype) -> Tensor:
         """Vectors after the lowest layers, without dropout, in the precision to keep them in."""
@@ -184,7 +199,7 @@ class Encoder(nn.Module):
 
         YIELDS (Tuple[str, nn.Parameter, int]): Name, parameter, depth.
         """
-        prefix = self._layers_prefix()
+        prefix = self.layers_prefix()
         for name, parameter in self.named_parameters():
             if name.startswith(prefix):
                 depth = int(name[len(prefix) :].split(".", 1)[0]) + 1
@@ -199,7 +214,8 @@ class Encoder(nn.Module):
         """The word-piece embeddings. Shape: (n_pieces, width)"""
         return self.transformer.get_input_embeddings().weight
 
-    def _layers_prefix(self) -> str:
+    def layers_prefix(self) -> str:
+        """With what the names of the parameters of layers begin; their number follows."""
         for name, module in self.named_modules():
             if isinstance(module, nn.ModuleList) and len(module) == self.n_layers:
                 return f"{name}."

@@ -281,11 +281,7 @@ class TextCatShim(Shim):
         elif self.settings.freeze == "encoder":
             pooled = self._cached_features(inputs)
         else:
-            batches = self._batches(
-                self._cached_pieces(inputs),
-                max_pieces=self.settings.max_train_pieces,
-                max_windows=self.settings.max_train_windows,
-            )
+            batches = self.training_batches(inputs)
             pooled = classifier.pool(batches, len(inputs), self._dtype, dropout, self._frozen)
         logits = classifier.head(dropout(pooled)).float()
 
@@ -317,6 +313,14 @@ class TextCatShim(Shim):
             parts[-1].append(i)
             n_pieces += lengths[i]
         return parts
+
+    def training_batches(self, texts: Sequence[str]) -> List[WindowBatch]:
+        """The windows of training texts; of long texts some, drawn anew each time."""
+        return self._batches(
+            self._cached_pieces(texts),
+            max_pieces=self.settings.max_train_pieces,
+            max_windows=self.settings.max_train_windows,
+        )
 
     def features(self, texts: Sequence[str]) -> numpy.ndarray:
         """Pooled vectors of training texts, without dropout. Shape: (n_docs, width)"""

@@ -1,0 +1,153 @@
+"""Distillation: a pipeline with a few of the layers learns, from unlabelled texts, to answer as the
+whole one does."""
+
+from dataclasses import dataclass
+from typing import Any, Dict, Iterator, List, Sequence, cast
+
+import numpy as np
+from spacy.language import Language
+from spacy.training import Example
+from thinc.api import Adam
+
+from ..components.textcat import XltTextCat
+from ..optimizers import create_warmup_linear_v1
+
+# Probabilities of other teachers are kept this far from 0 and 1, where logits end.
+CLIP = 1e-6
+BATCH_SIZE = 256
+
+
+@dataclass(frozen=True)
+class DistillationSettings:
+    """How a student learns.
+
+    layers (Sequence[int]): Places of the teacher's layers that its own start as, from 0.
+    epochs (int): Passes over the texts.
+    size (int): Texts in a batch.
+    learn_rate (float): The highest rate. It is far above that of tuning, since layers that stood
+        apart have to fit together.
+    temperature (float): By what logits are divided before they become probabilities.
+    seed (int): Of the order of the texts.
+    """
+
+    layers: Sequence[int]
+    epochs: int
+    size: int = 32
+    learn_rate: float = 3e-4
+    temperature: float = 2.0
+    seed: int = 0
+
+
+class Lessons:
+    """A student and what it learns from, step by step.
+
+    teacher (Language): A pipeline whose component has an encoder of its own, of the BERT family.
+    student (Language): The same, loaded once more; it loses layers.
+    name (str): Name of the component.
+    texts (Sequence[str]): What to learn from; those without a letter teach nothing.
+    others (Sequence[Language]): More pipelines, whose answers count as much as the teacher's.
+    settings (DistillationSettings): How it learns.
+    RAISES (ValueError): If there is no text, the pipelines do not fit together, or a layer is not
+        there.
+    """
+
+    def __init__(
+        self,
+        teacher: Language,
+        student: Language,
+        name: str,
+        texts: Sequence[str],
+        *,
+        others: Sequence[Language] = (),
+        settings: DistillationSettings,
+    ):
+        self.texts = list(dict.fromkeys(text for text in texts if text.strip()))
+        if not self.texts:
+            raise ValueError("There is no text to learn from.")
+        for setting in ("epochs", "size", "learn_rate", "temperature"):
+            if not getattr(settings, setting) > 0:
+                raise ValueError(
+                    f"{setting} is {getattr(settings, setting)}; allowed is more than 0."
+                )
+        pipe = check_teacher(teacher, name)
+        self.settings = settings
+        self.student = student
+        self.component = cast(XltTextCat, student.get_pipe(name))
+        self.component.keep_layers(settings.layers)
+        self._others = [read_answers(other, pipe, self.texts) for other in others]
+        self._distillation = pipe.prepare_distillation(
+            self.component, temperature=settings.temperature
+        )
+        schedule: Any = create_warmup_linear_v1(
+            settings.learn_rate, total_steps=self.n_steps, warmup=0.05, final=0.05
+        )
+        self._optimizer = Adam(
+            schedule, L2=0.01, L2_is_weight_decay=True, grad_clip=1.0, use_averages=False
+        )
+        self._index = {text: i for i, text in enumerate(self.texts)}
+
+    @property
+    def n_steps(self) -> int:
+        return self.settings.epochs * -(-len(self.texts) // self.settings.size)
+
+    def batches(self) -> Iterator[List[Example]]:
+        """All batches of the run, each to be given to `update`."""
+        rng = np.random.default_rng(self.settings.seed)
+        size = self.settings.size
+        for _ in range(self.settings.epochs):
+            order = rng.permutation(len(self.texts))
+            for start in range(0, len(order), size):
+                docs = [self.student.make_doc(self.texts[i]) for i in order[start : start + size]]
+                yield [Example(doc, doc) for doc in docs]
+                self._optimizer.step_schedules()
+
+    # What a run that may be interrupted needs of a pipeline: these have its names.
+
+    def get_pipe(self, name: str) -> XltTextCat:
+        return cast(XltTextCat, self.student.get_pipe(name))
+
+    def update(self, examples: Sequence[Example], *, losses: Dict[str, float]) -> Dict[str, float]:
+        """Take a step. RETURNS (Dict[str, float]): `losses`, with the batch's added."""
+        texts = [eg.reference.text for eg in examples]
+        rows = [self._index[text] for text in texts]
+        loss = self._distillation.step(texts, [own[rows] for own in self._others], self._optimizer)
+        losses[self.component.name] = losses.get(self.component.name, 0.0) + loss
+        return losses
+
+    def evaluate(self, examples: Sequence[Example]) -> Dict[str, Any]:
+        """Nothing is measured: there are no labels."""
+        return {}
+
+
+def check_teacher(nlp: Language, name: str) -> XltTextCat:
+    """The component of a pipeline that can be made smaller.
+
+    RAISES (ValueError): If it is none of this package's.
+    """
+    pipe = nlp.get_pipe(name)
+    if not isinstance(pipe, XltTextCat):
+        raise ValueError(
+            f"'{name}' is a {type(pipe).__name__}; a student is made of the encoder of an "
+            f"xlt_textcat or xlt_textcat_multilabel. Name a pipeline with one first; others may "
+            f"follow it."
+        )
+    return pipe
+
+
+def read_answers(nlp: Language, teacher: XltTextCat, texts: Sequence[str]) -> np.ndarray:
+    """Logits of a pipeline's answers to texts, in the order of a teacher's labels.
+
+    RETURNS (np.ndarray): Shape: (n_texts, n_labels)
+    RAISES (ValueError): If its labels are not the teacher's.
+    """
+    rows: List[List[float]] = []
+    with nlp.memory_zone():
+        for doc in nlp.pipe(texts, batch_size=BATCH_SIZE):
+            if not rows and set(doc.cats) != set(teacher.labels):
+                raise ValueError(
+                    f"The teachers have different labels: {sorted(teacher.labels)} the first one, "
+                    f"{sorted(doc.cats)} another. Name teachers of the same task."
+                )
+            rows.append([doc.cats[label] for label in teacher.labels])
+    probs = np.clip(np.asarray(rows, dtype="f"), CLIP, 1.0 - CLIP)
+    return np.log(probs) if teacher.exclusive else np.log(probs / (1.0 - probs))
