@@ -70,6 +70,7 @@ def test_readings_out_of_range(settings, message):
         ({"head_rate_factor": -1.0}, r"head_rate_factor is -1\.0; allowed is 0 or more"),
         ({"layer_decay": 1.1}, r"layer_decay is 1\.1; allowed is 0 to 1"),
         ({"average_last": -0.1}, r"average_last is -0\.1; allowed is 0 to 1"),
+        ({"start_share": 1.1}, r"start_share is 1\.1; allowed is 0 to 1"),
         ({"max_train_pieces": 0}, r"max_train_pieces is 0; allowed is 1 or more"),
         ({"max_train_windows": 0}, r"max_train_windows is 0; allowed is 1 or more"),
         ({"max_predict_pieces": -5}, r"max_predict_pieces is -5; allowed is 1 or more"),

@@ -15,7 +15,7 @@ from ..encoder_files import MODEL_TYPES, EncoderRecord, read_encoder_record
 from ..pieces import BoundedCache, PieceTokenizer, text_hash
 from ..types import EncoderSettings, Freeze, HalfPrecision, Pooling, Precision
 from .attribution import PathToText, PieceAttribution, attribute_pieces
-from .averaging import RunningMean
+from .averaging import RunningMean, interpolate
 from .classifier import TextClassifier, assemble_classifier
 from .device import resolve_device, resolve_precision
 from .dropout import Dropout
@@ -44,6 +44,7 @@ class ClassifierSettings:
     head_rate_factor: float = 2.0
     layer_decay: float = 1.0
     average_last: float = 0.7
+    start_share: float = 0.0
     max_train_pieces: int = 2048
     max_train_windows: int = 4
     max_predict_pieces: int = 4096
@@ -82,6 +83,8 @@ class TextCatShim(Shim):
         self.weight_seen = 0.0
         self._optimizer: Optional[TorchOptimizer] = None
         self._mean: Optional[RunningMean] = None
+        # What is trained as it was before the first step, where prediction counts it.
+        self._start: Dict[str, Tensor] = {}
         self._inference: Optional[TextClassifier] = None
         self._warned: set = set()
 
@@ -156,8 +159,8 @@ class TextCatShim(Shim):
 
         weight, bias: Shapes: (n_labels, width), (n_labels,)
         """
-        self._load_means(self.classifier)
-        self._mean = None
+        self._load_averages(self.classifier)
+        self._mean, self._start = None, {}
         self.classifier.set_head(weight, bias)
         if self._optimizer is not None:
             self._optimizer.regroup(self._groups())
@@ -464,6 +467,8 @@ class TextCatShim(Shim):
         if self.weight_seen <= 0.0 or self._model is None:
             return
         self._warn_of_rate(optimizer)
+        if self.settings.start_share > 0.0 and not self._start:
+            self._start = {name: p.detach().clone() for name, p in self._trainable()}
         if self._optimizer is None:
             self._optimizer = TorchOptimizer(self._groups())
         self._optimizer.step(optimizer, self.weight_seen)
@@ -489,7 +494,8 @@ class TextCatShim(Shim):
         optimizer, mean = self._optimizer, self._mean
         return TrainingState(
             weights={name: p.detach() for name, p in trained.items()},
-            means=self._averages(),
+            means=self._means(),
+            start=self._start,
             moments={n: optimizer.moments(p) for n, p in trained.items()} if optimizer else {},
             optimizer=optimizer.kind if optimizer else None,
             n_steps=self.n_steps,
@@ -504,7 +510,7 @@ class TextCatShim(Shim):
         """
         trained = dict(self._trainable())
         shapes = {name: p.shape for name, p in trained.items()}
-        for tensors in filter(None, (state.weights, state.means)):
+        for tensors in filter(None, (state.weights, state.means, state.start)):
             if shapes != {name: tensor.shape for name, tensor in tensors.items()}:
                 raise ValueError("The state to go on from is that of another classifier.")
         for name, parameter in trained.items():
@@ -518,6 +524,9 @@ class TextCatShim(Shim):
         if state.means:
             means = {name: state.means[name].to(p.device) for name, p in trained.items()}
             self._mean = RunningMean(trained, means, state.n_averaged)
+        self._start = {
+            name: tensor.to(trained[name].device) for name, tensor in state.start.items()
+        }
         self.n_steps = state.n_steps
         self.weight_seen = 0.0
         self._inference = None
@@ -537,8 +546,17 @@ class TextCatShim(Shim):
     def _trainable(self) -> Iterator[Tuple[str, Any]]:
         return ((n, p) for n, p in self.classifier.named_parameters() if p.requires_grad)
 
-    def _averages(self) -> Dict[str, Tensor]:
+    def _means(self) -> Dict[str, Tensor]:
         return self._mean.means if self._mean is not None else {}
+
+    def _averages(self) -> Dict[str, Tensor]:
+        """Weights to predict with in place of the trained ones: averaged over the run, and with
+        those that it started from. None where neither is asked for."""
+        means = self._means()
+        if not self._start:
+            return means
+        end = {name: means.get(name, p.detach()) for name, p in self._trainable()}
+        return interpolate(self._start, end, self.settings.start_share)
 
     def tensors(self) -> Dict[str, Tensor]:
         """Every tensor to predict with and to store, averaged ones where there is a mean."""
@@ -581,8 +599,8 @@ class TextCatShim(Shim):
         state.update(_optimizer=None, _inference=None, weight_seen=0.0, frozen_stamps={})
         state.update(_pieces=BoundedCache(CACHE_BYTES), _features=BoundedCache(CACHE_BYTES))
         state.update(_frozen=WindowCache(CACHE_BYTES), _unknown_shares={})
-        if self._mean is not None and self._model is not None:
-            state.update(_mean=None, _model=self._averaged_copy())
+        if self._model is not None and (self._mean is not None or self._start):
+            state.update(_mean=None, _start={}, _model=self._averaged_copy())
         return state
 
     def __deepcopy__(self, memo: Dict[int, Any]) -> "TextCatShim":
@@ -597,11 +615,11 @@ class TextCatShim(Shim):
 
     def _averaged_copy(self) -> TextClassifier:
         classifier = copy.deepcopy(self.classifier)
-        self._load_means(classifier)
+        self._load_averages(classifier)
         return classifier
 
     @torch.no_grad()
-    def _load_means(self, classifier: TextClassifier) -> None:
+    def _load_averages(self, classifier: TextClassifier) -> None:
         averages = self._averages()
         for name, parameter in classifier.named_parameters():
             if name in averages:
