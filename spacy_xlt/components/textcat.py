@@ -707,6 +707,24 @@ class XltTextCat(TrainablePipe):
             self._set_head(*self._shim.head_rows([*range(n_old), None]))
         return 1
 
+    def set_average(
+        self, pipes: Sequence["XltTextCat"], *, names: Sequence[str], shares: Sequence[float]
+    ) -> None:
+        """Take the weighted mean of the weights of runs for the same labels in the same order.
+
+        pipes (Sequence[XltTextCat]): The runs' components; this one may be among them.
+        names (Sequence[str]): How messages call them.
+        shares (Sequence[float]): What each counts; they add up to 1.
+        RAISES (ValueError): If they cannot have had one start; then nothing changes.
+        """
+        from ..layers.soup import average_trained
+
+        self._shim.set_trained(average_trained([pipe._shim for pipe in pipes], names, shares))
+        self.set_calibration({})
+        self.cfg["forecasts"] = {}
+        for key in ("train_langs", "tuned_langs"):
+            self.cfg[key] = sorted({lang for pipe in pipes for lang in pipe.cfg[key]})
+
     # -- storage ----------------------------------------------------------------------------
 
     def to_disk(self, path: Union[str, Path], *, exclude: Iterable[str] = ()) -> None:

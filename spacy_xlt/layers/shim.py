@@ -564,6 +564,11 @@ class TextCatShim(Shim):
         named = dict(self.classifier.named_parameters())
         return {name: averages.get(name, p.detach()) for name, p in named.items()}
 
+    def set_trained(self, tensors: Dict[str, Tensor]) -> None:
+        """Replace what training changes, by name; what steps know of it is forgotten."""
+        _copy_into(self.classifier, tensors)
+        self._reset()
+
     def frozen_names(self) -> List[str]:
         """Names of the tensors that training leaves untouched."""
         return [n for n, p in self.classifier.named_parameters() if not p.requires_grad]
@@ -618,12 +623,8 @@ class TextCatShim(Shim):
         self._load_averages(classifier)
         return classifier
 
-    @torch.no_grad()
     def _load_averages(self, classifier: TextClassifier) -> None:
-        averages = self._averages()
-        for name, parameter in classifier.named_parameters():
-            if name in averages:
-                parameter.copy_(averages[name])
+        _copy_into(classifier, self._averages())
 
     def to_device(self, device_type: str, device_id: int) -> None:
         if self._model is not None:
@@ -645,3 +646,11 @@ class TextCatShim(Shim):
     def from_bytes(self, data: bytes) -> "TextCatShim":
         shim_from_bytes(self, data)
         return self
+
+
+@torch.no_grad()
+def _copy_into(classifier: TextClassifier, tensors: Dict[str, Tensor]) -> None:
+    """Give parameters of a classifier other values, by name."""
+    for name, parameter in classifier.named_parameters():
+        if name in tensors:
+            parameter.copy_(tensors[name])
