@@ -20,6 +20,7 @@ from .classifier import TextClassifier, assemble_classifier
 from .device import resolve_device, resolve_precision
 from .dropout import Dropout
 from .encoder import linear_parameters, load_encoder
+from .neighbours import Neighbours
 from .optim import ParameterGroup, TorchOptimizer, group_parameters
 from .ranks import own_share
 from .storage import load_shim, save_shim, shim_from_bytes, shim_to_bytes
@@ -45,6 +46,8 @@ class ClassifierSettings:
     layer_decay: float = 1.0
     average_last: float = 0.7
     start_share: float = 0.0
+    neighbours: int = 0
+    neighbour_share: float = 0.4
     max_train_pieces: int = 2048
     max_train_windows: int = 4
     max_predict_pieces: int = 4096
@@ -166,6 +169,18 @@ class TextCatShim(Shim):
             self._optimizer.regroup(self._groups())
         self._inference = None
 
+    @property
+    def neighbours(self) -> Optional[Neighbours]:
+        """The training texts that are remembered, if any."""
+        return self.classifier.neighbours
+
+    def set_neighbours(self, neighbours: Optional[Neighbours]) -> None:
+        """Remember other training texts, or none."""
+        self.classifier.neighbours = neighbours
+        self.classifier.to(self.classifier.device)
+        self.frozen_stamps = {}  # they are stored with what is frozen
+        self._inference = None
+
     def head_rows(self, rows: Sequence[Optional[int]]) -> Tuple[numpy.ndarray, numpy.ndarray]:
         """Weight and bias of a head made of rows of this one; None is a row of zeros.
 
@@ -188,7 +203,16 @@ class TextCatShim(Shim):
             classifier = self._for_inference()
             if isinstance(texts, Tensor):
                 return classifier.head(texts.to(classifier.device)).float()
-            return classifier.head(self._embed(classifier, texts)).float()
+            vectors = self._embed(classifier, texts)
+            logits = classifier.head(vectors).float()
+            if classifier.neighbours is None or not self.settings.neighbours:
+                return logits
+            return classifier.neighbours.sway(
+                logits,
+                vectors,
+                n_nearest=self.settings.neighbours,
+                share=self.settings.neighbour_share,
+            )
 
     def embed(self, texts: Sequence[str]) -> Tensor:
         """Pooled vectors of texts, as the head sees them. Shape: (n_docs, width)"""
@@ -240,6 +264,11 @@ class TextCatShim(Shim):
         """
         if self.reading is None:
             raise ValueError("The encoder belongs to another component of the pipeline.")
+        if self.settings.neighbours and self.neighbours is not None:
+            raise ValueError(
+                "The votes of training texts (neighbours) have no gradients. Explain by occlusion "
+                "instead."
+            )
         max_pieces = self.settings.max_train_pieces
         with torch.inference_mode(False), torch.enable_grad():
             # Prediction's own maps have no gradients; weights need none here.

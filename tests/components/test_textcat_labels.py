@@ -377,6 +377,49 @@ def test_a_label_that_is_added_leaves_the_scores_of_the_others(make_ready):
     assert torch.equal(weight[3], reached[3])
 
 
+# -- training texts that vote ---------------------------------------------------------------
+
+VOTING = {"freeze": "encoder", "neighbours": 3, "neighbour_share": 0.9}
+
+
+@pytest.mark.parametrize("factory", ["xlt_textcat", "xlt_textcat_multilabel"])
+def test_training_texts_vote_on_what_is_like_them(make_ready, factory):
+    nlp = make_ready(factory, model=VOTING, probe_strength=0.0)
+    cats = nlp("pizza for everybody").cats
+    assert cats["food"] > 0.8 and max(cats["music"], cats["travel"]) < 0.1
+    assert tiny.accuracy(nlp, ["en"]) == 1.0
+
+
+def test_an_added_label_gets_no_votes(make_ready):
+    nlp = make_ready(model=VOTING)
+    before = nlp("pizza for everybody").cats
+    nlp.get_pipe("textcat").add_label("sport")
+    cats = nlp("pizza for everybody").cats
+    assert before["food"] > cats["food"] > cats["sport"] > 0.0
+    rest = {label: value / (1.0 - cats["sport"]) for label, value in cats.items()}
+    assert {label: rest[label] for label in before} == pytest.approx(before, abs=1e-5)
+
+
+def test_a_second_stage_remembers_its_own_texts(make_nlp, make_ready, tmp_path):
+    make_ready(model=VOTING).to_disk(tmp_path)
+    nlp = make_nlp(model=VOTING)
+    examples = [*tiny.make_examples(nlp, ["sw"]), *labelled(nlp, ("football", {"sport": 1.0}))]
+    initialize(nlp, examples, start_from=str(tmp_path))
+    assert labels(nlp) == [*tiny.LABELS, "sport"]
+    assert nlp("football").cats["sport"] > 0.5
+    tuned = make_nlp()
+    initialize(tuned, examples, start_from=str(tmp_path))
+    assert tuned.get_pipe("textcat")._shim.neighbours is None
+    tuned.update(examples, sgd=Adam(1e-4))
+    assert set(tuned("football").cats) == {*tiny.LABELS, "sport"}
+
+
+def test_without_labelled_texts_none_vote(make_nlp):
+    nlp = make_nlp(model=VOTING)
+    initialize(nlp, labelled(nlp, ("football", {})), labels=["a", "b"])
+    assert nlp("football").cats == pytest.approx({"a": 0.5, "b": 0.5})
+
+
 def test_nothing_to_start_from(make_nlp, tmp_path):
     with pytest.raises(ValueError, match=r"start_from is .*nowhere', which is not a trained pipe"):
         initialize(make_nlp(), start_from=str(tmp_path / "nowhere"))
