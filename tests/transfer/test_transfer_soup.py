@@ -68,6 +68,17 @@ def test_equal_runs_give_themselves(make_runs):
     assert [doc.cats for doc in make_soup([run, run], names=NAMES).pipe(texts)] == before
 
 
+def test_a_run_and_its_start_are_the_start_share(make_ready):
+    """WiSE-FT after training, and as a setting of training."""
+    start, run, other = make_ready(), make_ready(), make_ready(model={"start_share": 0.25})
+    for nlp in (run, other):
+        for _ in range(3):
+            nlp.update(tiny.make_examples(nlp), sgd=Adam(1e-4))
+    mixed = make_soup([run, start], names=NAMES, weights=[3, 1])
+    wanted, cats = other("pizza today").cats, mixed("pizza today").cats
+    assert cats == pytest.approx(wanted, abs=1e-6)
+
+
 @pytest.mark.parametrize("n", [0, 1])
 def test_too_few(make_runs, n):
     with pytest.raises(ValueError, match=rf"made of 2 or more pipelines, not of {n}\. Train the s"):
