@@ -60,6 +60,9 @@ def build_textcat_v1(
     head_rate_factor: float = 2.0,
     layer_decay: float = 1.0,
     average_last: float = 0.7,
+    start_share: float = 0.0,
+    neighbours: int = 0,
+    neighbour_share: float = 0.4,
     max_train_pieces: int = 2048,
     max_train_windows: int = 4,
     max_predict_pieces: int = 4096,
@@ -80,6 +83,11 @@ def build_textcat_v1(
     layer_decay (float): Learning rate of a layer as a multiple of that of the layer above.
     average_last (float): Share of the run's last steps whose weights are averaged; 0 for the
         last step's weights. Needs `spacy_xlt.run_length.v1`.
+    start_share (float): What the weights before the first step, encoder and head, count beside
+        the average in the weights to predict with (WiSE-FT); 0 for the average alone.
+    neighbours (int): How many of the training texts that are nearest to a text say what they know
+        of its labels; 0 for none. Needs freeze = "encoder", since vectors of texts are kept.
+    neighbour_share (float): What they count beside the head.
     max_train_pieces (int): Most word pieces, padding included, that training holds at once;
         larger batches are taken in parts.
     max_train_windows (int): Most windows of a document that a training step reads.
@@ -97,7 +105,20 @@ def build_textcat_v1(
     from .layers.textcat import make_textcat
 
     _check_range(0.0, inf, rate_factor=rate_factor, head_rate_factor=head_rate_factor)
-    _check_range(0.0, 1.0, layer_decay=layer_decay, average_last=average_last)
+    _check_range(
+        0.0,
+        1.0,
+        layer_decay=layer_decay,
+        average_last=average_last,
+        start_share=start_share,
+        neighbour_share=neighbour_share,
+    )
+    _check_range(0, inf, neighbours=neighbours)
+    if neighbours and freeze != "encoder":
+        raise ValueError(
+            f"neighbours is {neighbours}, but freeze is {freeze!r}: training would move texts away "
+            f"from where they were kept. Set freeze to 'encoder', or neighbours to 0."
+        )
     _check_range(
         1,
         inf,
@@ -111,6 +132,9 @@ def build_textcat_v1(
         head_rate_factor=head_rate_factor,
         layer_decay=layer_decay,
         average_last=average_last,
+        start_share=start_share,
+        neighbours=neighbours,
+        neighbour_share=neighbour_share,
         max_train_pieces=max_train_pieces,
         max_train_windows=max_train_windows,
         max_predict_pieces=max_predict_pieces,

@@ -22,6 +22,7 @@ from . import predict as _predict  # noqa: F401
 from . import project as _project  # noqa: F401
 from . import report as _report  # noqa: F401
 from . import search as _search  # noqa: F401
+from . import soup as _soup  # noqa: F401
 from . import suggest as _suggest  # noqa: F401
 from . import train as _train  # noqa: F401
 from . import transfer as _transfer  # noqa: F401

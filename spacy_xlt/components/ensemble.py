@@ -124,12 +124,7 @@ class XltEnsemble(Pipe):
                 f"'{self.name}' is made of {len(members)} pipelines, but needs at least 2. List "
                 f"them under [initialize.components.{self.name}] pipelines = […]."
             )
-        weights = [1.0] * len(members) if weights is None else weights
-        if len(weights) != len(members) or not all(0 < w < float("inf") for w in weights):
-            raise ValueError(
-                f"The weights of '{self.name}' are {list(weights)}; allowed are {len(members)} "
-                f"numbers above 0, one for each pipeline."
-            )
+        shares = to_shares(weights, len(members), owner=self.name)
         tasks = [find_task(member) for member in members]
         for task, name in zip(tasks[1:], names[1:], strict=True):
             _check_fit(tasks[0], task, names[0], name)
@@ -142,7 +137,7 @@ class XltEnsemble(Pipe):
             train_langs=sorted({lang for task in tasks for lang in task.source_langs}),
             tuned_langs=sorted({lang for task in tasks for lang in task.tuned_langs}),
             components=[task.component for task in tasks],
-            weights=[float(weight) / sum(weights) for weight in weights],
+            weights=shares,
         )
 
     def predict(self, docs: Iterable[Doc]) -> numpy.ndarray:
@@ -250,6 +245,22 @@ class XltEnsemble(Pipe):
         }
         util.from_bytes(data, readers, exclude)
         return self
+
+
+def to_shares(weights: Optional[Sequence[float]], n_pipelines: int, *, owner: str) -> List[float]:
+    """What each of several pipelines counts, as shares that add up to 1.
+
+    weights (Optional[Sequence[float]]): What each counts; None is the same for all.
+    owner (str): What is made of them, for messages.
+    RAISES (ValueError): If weights are not as many numbers above 0.
+    """
+    weights = [1.0] * n_pipelines if weights is None else weights
+    if len(weights) != n_pipelines or not all(0 < w < float("inf") for w in weights):
+        raise ValueError(
+            f"The weights of '{owner}' are {list(weights)}; allowed are {n_pipelines} numbers "
+            f"above 0, one for each pipeline."
+        )
+    return [float(weight) / sum(weights) for weight in weights]
 
 
 def add_requirements(nlp: Language, members: Iterable[Language]) -> None:

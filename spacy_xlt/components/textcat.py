@@ -637,11 +637,14 @@ class XltTextCat(TrainablePipe):
             self._shim.load_encoder(len(self.labels))
         else:
             self._initialize_shared(examples)
+        self._shim.set_neighbours(None)
         if started is not None and not new_head and set(started.labels) & set(self.labels):
             index = {label: i for i, label in enumerate(started.labels)}
             self._set_head(*self._shim.head_rows([index.get(label) for label in self.labels]))
         else:
             self._start_head(examples)
+        if self._shim.settings.neighbours:
+            self._remember(examples)
 
     def _initialize_shared(self, examples: List[Example]) -> None:
         self.model.get_ref("output_layer").set_dim("nO", len(self.labels), force=True)
@@ -656,14 +659,12 @@ class XltTextCat(TrainablePipe):
         from ..layers.losses import LOSSES
         from ..layers.probe import fit_probe
 
-        gold = self._read_gold(examples)
-        counted = numpy.flatnonzero(gold.weights > 0.0).tolist()
-        if self._shim.reading is None or self.probe_strength == 0.0 or not counted:
+        texts, gold = self._read_labelled(examples)
+        if self._shim.reading is None or self.probe_strength == 0.0 or not texts:
             self._set_head(*self._shim.head_rows([None] * len(self.labels)))
             return
-        gold = gold.select(counted)
         head = fit_probe(
-            self._shim.features([examples[i].reference.text for i in counted]),
+            self._shim.features(texts),
             gold.targets,
             gold.known,
             gold.weights,
@@ -671,6 +672,21 @@ class XltTextCat(TrainablePipe):
             C=self.probe_strength,
         )
         self._set_head(*head)
+
+    def _remember(self, examples: List[Example]) -> None:
+        """Keep the vectors of training texts, the nearest of which count in prediction."""
+        from ..layers.neighbours import Neighbours
+
+        texts, gold = self._read_labelled(examples)
+        if texts:
+            vectors, counts = self._shim.features(texts), gold.known * gold.weights[:, None]
+            self._shim.set_neighbours(Neighbours.of_texts(vectors, gold.targets, counts))
+
+    def _read_labelled(self, examples: List[Example]) -> Tuple[List[str], Gold]:
+        """Texts of the examples that count, and what is known of their labels."""
+        gold = self._read_gold(examples)
+        counted = numpy.flatnonzero(gold.weights > 0.0).tolist()
+        return [examples[i].reference.text for i in counted], gold.select(counted)
 
     def _choose_labels(
         self,
@@ -764,7 +780,28 @@ class XltTextCat(TrainablePipe):
         if self._shim.is_ready:
             n_old = len(self.labels) - 1
             self._set_head(*self._shim.head_rows([*range(n_old), None]))
+            neighbours = self._shim.neighbours
+            if neighbours is not None:
+                self._shim.set_neighbours(neighbours.select_labels([*range(n_old), None]))
         return 1
+
+    def set_average(
+        self, pipes: Sequence["XltTextCat"], *, names: Sequence[str], shares: Sequence[float]
+    ) -> None:
+        """Take the weighted mean of the weights of runs for the same labels in the same order.
+
+        pipes (Sequence[XltTextCat]): The runs' components; this one may be among them.
+        names (Sequence[str]): How messages call them.
+        shares (Sequence[float]): What each counts; they add up to 1.
+        RAISES (ValueError): If they cannot have had one start; then nothing changes.
+        """
+        from ..layers.soup import average_trained
+
+        self._shim.set_trained(average_trained([pipe._shim for pipe in pipes], names, shares))
+        self.set_calibration({})
+        self.cfg["forecasts"] = {}
+        for key in ("train_langs", "tuned_langs"):
+            self.cfg[key] = sorted({lang for pipe in pipes for lang in pipe.cfg[key]})
 
     # -- storage ----------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""The running mean of weights over the last part of a run."""
+"""Weights to predict with after a run: its last part's mean, and what lies before it."""
 
 from typing import Dict, List, Optional
 
@@ -37,3 +37,26 @@ class RunningMean:
             current = [p.detach() for p in self._parameters.values()]
             torch._foreach_lerp_(means, current, 1.0 / (self.n_steps + 1))
         self.n_steps += 1
+
+
+@torch.no_grad()
+def interpolate(
+    start: Dict[str, Tensor], end: Dict[str, Tensor], share: float
+) -> Dict[str, Tensor]:
+    """Weights on the straight line between two classifiers for the same labels.
+
+    A label whose row of the head was all zeros at the start, as that of a new label is, had no
+    classifier there; its row is that of the end.
+
+    start, end (Dict[str, Tensor]): Weights by name, those of the head among them.
+    share (float): What the start counts, in [0, 1].
+    RETURNS (Dict[str, Tensor]): New tensors.
+    SOURCE: Wortsman et al. (2022), https://arxiv.org/abs/2109.01903, section 3
+    """
+    had_row = (start["head.weight"] != 0.0).any(dim=1) | (start["head.bias"] != 0.0)
+    row_shares = share * had_row.float()
+    shares = {"head.weight": row_shares[:, None], "head.bias": row_shares}
+    return {
+        name: torch.lerp(tensor, start[name], shares.get(name, share))
+        for name, tensor in end.items()
+    }

@@ -11,6 +11,7 @@ from torch.utils.checkpoint import checkpoint
 from ..types import Freeze
 from .dropout import Dropout
 from .encoder import Encoder, build_encoder
+from .neighbours import Neighbours
 from .window_cache import WindowCache
 from .windows import WindowBatch
 
@@ -31,6 +32,7 @@ class TextClassifier(nn.Module):
         self.head = nn.Linear(width, n_labels)
         nn.init.normal_(self.head.weight, std=0.02)
         nn.init.zeros_(self.head.bias)
+        self.neighbours: Optional[Neighbours] = None
 
     @property
     def width(self) -> int:
@@ -176,6 +178,9 @@ def assemble_classifier(
     n_labels, width = tensors["head.weight"].shape
     encoder = None if config is None else build_encoder(config, attention=attention)
     classifier = TextClassifier(encoder, width, n_labels, normalize=normalize)
+    if "neighbours.vectors" in tensors:
+        n_texts = tensors["neighbours.vectors"].shape[0]
+        classifier.neighbours = Neighbours(n_texts, n_labels, width)
     expected = {name for name, _ in classifier.named_parameters()}
     if set(tensors) != expected:
         missing, unknown = sorted(expected - set(tensors)), sorted(set(tensors) - expected)

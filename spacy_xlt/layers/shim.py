@@ -15,11 +15,12 @@ from ..encoder_files import MODEL_TYPES, EncoderRecord, read_encoder_record
 from ..pieces import BoundedCache, PieceTokenizer, text_hash
 from ..types import EncoderSettings, Freeze, HalfPrecision, Pooling, Precision
 from .attribution import PathToText, PieceAttribution, attribute_pieces
-from .averaging import RunningMean
+from .averaging import RunningMean, interpolate
 from .classifier import TextClassifier, assemble_classifier
 from .device import resolve_device, resolve_precision
 from .dropout import Dropout
 from .encoder import linear_parameters, load_encoder
+from .neighbours import Neighbours
 from .optim import ParameterGroup, TorchOptimizer, group_parameters
 from .ranks import own_share
 from .storage import load_shim, save_shim, shim_from_bytes, shim_to_bytes
@@ -44,6 +45,9 @@ class ClassifierSettings:
     head_rate_factor: float = 2.0
     layer_decay: float = 1.0
     average_last: float = 0.7
+    start_share: float = 0.0
+    neighbours: int = 0
+    neighbour_share: float = 0.4
     max_train_pieces: int = 2048
     max_train_windows: int = 4
     max_predict_pieces: int = 4096
@@ -82,6 +86,8 @@ class TextCatShim(Shim):
         self.weight_seen = 0.0
         self._optimizer: Optional[TorchOptimizer] = None
         self._mean: Optional[RunningMean] = None
+        # What is trained as it was before the first step, where prediction counts it.
+        self._start: Dict[str, Tensor] = {}
         self._inference: Optional[TextClassifier] = None
         self._warned: set = set()
 
@@ -156,11 +162,23 @@ class TextCatShim(Shim):
 
         weight, bias: Shapes: (n_labels, width), (n_labels,)
         """
-        self._load_means(self.classifier)
-        self._mean = None
+        self._load_averages(self.classifier)
+        self._mean, self._start = None, {}
         self.classifier.set_head(weight, bias)
         if self._optimizer is not None:
             self._optimizer.regroup(self._groups())
+        self._inference = None
+
+    @property
+    def neighbours(self) -> Optional[Neighbours]:
+        """The training texts that are remembered, if any."""
+        return self.classifier.neighbours
+
+    def set_neighbours(self, neighbours: Optional[Neighbours]) -> None:
+        """Remember other training texts, or none."""
+        self.classifier.neighbours = neighbours
+        self.classifier.to(self.classifier.device)
+        self.frozen_stamps = {}  # they are stored with what is frozen
         self._inference = None
 
     def head_rows(self, rows: Sequence[Optional[int]]) -> Tuple[numpy.ndarray, numpy.ndarray]:
@@ -185,7 +203,16 @@ class TextCatShim(Shim):
             classifier = self._for_inference()
             if isinstance(texts, Tensor):
                 return classifier.head(texts.to(classifier.device)).float()
-            return classifier.head(self._embed(classifier, texts)).float()
+            vectors = self._embed(classifier, texts)
+            logits = classifier.head(vectors).float()
+            if classifier.neighbours is None or not self.settings.neighbours:
+                return logits
+            return classifier.neighbours.sway(
+                logits,
+                vectors,
+                n_nearest=self.settings.neighbours,
+                share=self.settings.neighbour_share,
+            )
 
     def embed(self, texts: Sequence[str]) -> Tensor:
         """Pooled vectors of texts, as the head sees them. Shape: (n_docs, width)"""
@@ -237,6 +264,11 @@ class TextCatShim(Shim):
         """
         if self.reading is None:
             raise ValueError("The encoder belongs to another component of the pipeline.")
+        if self.settings.neighbours and self.neighbours is not None:
+            raise ValueError(
+                "The votes of training texts (neighbours) have no gradients. Explain by occlusion "
+                "instead."
+            )
         max_pieces = self.settings.max_train_pieces
         with torch.inference_mode(False), torch.enable_grad():
             # Prediction's own maps have no gradients; weights need none here.
@@ -468,6 +500,8 @@ class TextCatShim(Shim):
         if self.weight_seen <= 0.0 or self._model is None:
             return
         self._warn_of_rate(optimizer)
+        if self.settings.start_share > 0.0 and not self._start:
+            self._start = {name: p.detach().clone() for name, p in self._trainable()}
         if self._optimizer is None:
             self._optimizer = TorchOptimizer(self._groups())
         self._optimizer.step(optimizer, self.weight_seen)
@@ -493,7 +527,8 @@ class TextCatShim(Shim):
         optimizer, mean = self._optimizer, self._mean
         return TrainingState(
             weights={name: p.detach() for name, p in trained.items()},
-            means=self._averages(),
+            means=self._means(),
+            start=self._start,
             moments={n: optimizer.moments(p) for n, p in trained.items()} if optimizer else {},
             optimizer=optimizer.kind if optimizer else None,
             n_steps=self.n_steps,
@@ -508,7 +543,7 @@ class TextCatShim(Shim):
         """
         trained = dict(self._trainable())
         shapes = {name: p.shape for name, p in trained.items()}
-        for tensors in filter(None, (state.weights, state.means)):
+        for tensors in filter(None, (state.weights, state.means, state.start)):
             if shapes != {name: tensor.shape for name, tensor in tensors.items()}:
                 raise ValueError("The state to go on from is that of another classifier.")
         for name, parameter in trained.items():
@@ -522,6 +557,9 @@ class TextCatShim(Shim):
         if state.means:
             means = {name: state.means[name].to(p.device) for name, p in trained.items()}
             self._mean = RunningMean(trained, means, state.n_averaged)
+        self._start = {
+            name: tensor.to(trained[name].device) for name, tensor in state.start.items()
+        }
         self.n_steps = state.n_steps
         self.weight_seen = 0.0
         self._inference = None
@@ -541,14 +579,28 @@ class TextCatShim(Shim):
     def _trainable(self) -> Iterator[Tuple[str, Any]]:
         return ((n, p) for n, p in self.classifier.named_parameters() if p.requires_grad)
 
-    def _averages(self) -> Dict[str, Tensor]:
+    def _means(self) -> Dict[str, Tensor]:
         return self._mean.means if self._mean is not None else {}
+
+    def _averages(self) -> Dict[str, Tensor]:
+        """Weights to predict with in place of the trained ones: averaged over the run, and with
+        those that it started from. None where neither is asked for."""
+        means = self._means()
+        if not self._start:
+            return means
+        end = {name: means.get(name, p.detach()) for name, p in self._trainable()}
+        return interpolate(self._start, end, self.settings.start_share)
 
     def tensors(self) -> Dict[str, Tensor]:
         """Every tensor to predict with and to store, averaged ones where there is a mean."""
         averages = self._averages()
         named = dict(self.classifier.named_parameters())
         return {name: averages.get(name, p.detach()) for name, p in named.items()}
+
+    def set_trained(self, tensors: Dict[str, Tensor]) -> None:
+        """Replace what training changes, by name; what steps know of it is forgotten."""
+        _copy_into(self.classifier, tensors)
+        self._reset()
 
     def frozen_names(self) -> List[str]:
         """Names of the tensors that training leaves untouched."""
@@ -585,8 +637,8 @@ class TextCatShim(Shim):
         state.update(_optimizer=None, _inference=None, weight_seen=0.0, frozen_stamps={})
         state.update(_pieces=BoundedCache(CACHE_BYTES), _features=BoundedCache(CACHE_BYTES))
         state.update(_frozen=WindowCache(CACHE_BYTES), _unknown_shares={})
-        if self._mean is not None and self._model is not None:
-            state.update(_mean=None, _model=self._averaged_copy())
+        if self._model is not None and (self._mean is not None or self._start):
+            state.update(_mean=None, _start={}, _model=self._averaged_copy())
         return state
 
     def __deepcopy__(self, memo: Dict[int, Any]) -> "TextCatShim":
@@ -601,15 +653,11 @@ class TextCatShim(Shim):
 
     def _averaged_copy(self) -> TextClassifier:
         classifier = copy.deepcopy(self.classifier)
-        self._load_means(classifier)
+        self._load_averages(classifier)
         return classifier
 
-    @torch.no_grad()
-    def _load_means(self, classifier: TextClassifier) -> None:
-        averages = self._averages()
-        for name, parameter in classifier.named_parameters():
-            if name in averages:
-                parameter.copy_(averages[name])
+    def _load_averages(self, classifier: TextClassifier) -> None:
+        _copy_into(classifier, self._averages())
 
     def to_device(self, device_type: str, device_id: int) -> None:
         if self._model is not None:
@@ -631,3 +679,11 @@ class TextCatShim(Shim):
     def from_bytes(self, data: bytes) -> "TextCatShim":
         shim_from_bytes(self, data)
         return self
+
+
+@torch.no_grad()
+def _copy_into(classifier: TextClassifier, tensors: Dict[str, Tensor]) -> None:
+    """Give parameters of a classifier other values, by name."""
+    for name, parameter in classifier.named_parameters():
+        if name in tensors:
+            parameter.copy_(tensors[name])

@@ -27,12 +27,14 @@ class TrainingState:
     means (Dict[str, Tensor]): Their running means; empty before averaging starts.
     moments (Dict[str, Moments]): What the optimizer keeps of each.
     optimizer (Optional[str]): Kind of the optimizer; None before the first step.
+    start (Dict[str, Tensor]): Parameters before the first step; empty where nothing needs them.
     n_steps (int): Steps taken.
     n_averaged (int): Steps in the means.
     """
 
     weights: Dict[str, Tensor]
     means: Dict[str, Tensor]
+    start: Dict[str, Tensor]
     moments: Dict[str, Moments]
     optimizer: Optional[str]
     n_steps: int
@@ -43,9 +45,11 @@ class TrainingState:
         return sum(tensor.nbytes for tensor in self._flat().values())
 
     def _flat(self) -> Dict[str, Tensor]:
-        """All tensors; "weights", "means" or a moment's name stands before the parameter's."""
+        """All tensors; "weights", "means", "start" or a moment's name stands before the
+        parameter's."""
         flat = {f"weights/{name}": tensor for name, tensor in self.weights.items()}
         flat.update({f"means/{name}": tensor for name, tensor in self.means.items()})
+        flat.update({f"start/{name}": tensor for name, tensor in self.start.items()})
         for name, moments in self.moments.items():
             flat.update({f"moments/{key}/{name}": tensor for key, tensor in moments.items()})
         return flat
@@ -58,8 +62,7 @@ class TrainingState:
     @classmethod
     def from_disk(cls, path: Path) -> "TrainingState":
         """Read what `to_disk` wrote. RAISES (ValueError): If it is missing or damaged."""
-        weights: Dict[str, Tensor] = {}
-        means: Dict[str, Tensor] = {}
+        tensors: Dict[str, Dict[str, Tensor]] = {"weights": {}, "means": {}, "start": {}}
         moments: Dict[str, Moments] = {}
         try:
             with safetensors.safe_open(path, framework="pt") as file:
@@ -70,10 +73,9 @@ class TrainingState:
                         moment, _, name = name.partition("/")
                         moments.setdefault(name, {})[moment] = file.get_tensor(key)
                     else:
-                        (weights if kind == "weights" else means)[name] = file.get_tensor(key)
+                        tensors[kind][name] = file.get_tensor(key)
             return cls(
-                weights=weights,
-                means=means,
+                **tensors,
                 moments=moments,
                 optimizer=facts["optimizer"] or None,
                 n_steps=int(facts["n_steps"]),

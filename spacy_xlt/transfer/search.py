@@ -52,6 +52,7 @@ DEFAULT_SPACE: Space = {
     "components.{name}.model.head_rate_factor": {"low": 1.0, "high": 20.0, "log": True},
     "components.{name}.model.layer_decay": {"low": 0.75, "high": 1.0, "step": 0.05},
     "components.{name}.model.average_last": [0.3, 0.5, 0.7, 0.9],
+    "components.{name}.model.start_share": [0.0, 0.3, 0.5],
     "components.{name}.model.freeze": ["embeddings", "half"],
 }
 # What must stay the same for trials to be compared.

@@ -72,11 +72,14 @@ def rows_of(output):
 @pytest.mark.parametrize(
     "method, number", [("update", 5), ("update", 15), ("finish_update", 20), ("to_disk", 4)]
 )
-@pytest.mark.parametrize("accumulate", [1, 2])
+@pytest.mark.parametrize(
+    "setting, value",
+    [("training.accumulate_gradient", 2), ("components.textcat.model.start_share", 0.4)],
+)
 def test_the_result_is_that_of_a_run_without_interruption(
-    method, number, accumulate, arguments, tmp_path, monkeypatch
+    method, number, setting, value, arguments, tmp_path, monkeypatch
 ):
-    arguments += ["--training.accumulate_gradient", accumulate]
+    arguments += [f"--{setting}", value]
     with monkeypatch.context() as patch:
         n_whole = count_updates(patch)
         expected, rows = whole_run(arguments, tmp_path)

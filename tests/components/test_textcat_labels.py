@@ -338,6 +338,88 @@ def test_training_on_leaves_the_first_stage_alone(make_nlp, trained, trained_dir
     assert (cfg["train_langs"], cfg["tuned_langs"]) == (["en"], ["sw"])
 
 
+def test_the_start_of_a_second_stage_is_the_first(make_nlp, trained, trained_dir):
+    """Labels that the first stage does not know are those of the second alone."""
+    nlp = make_nlp(model={"start_share": 0.25})
+    examples = [*tiny.make_examples(nlp), *labelled(nlp, ("football", {"sport": 1.0}))]
+    declared = ["sport", TRAVEL, FOOD, MUSIC]
+    initialize(nlp, examples, labels=declared, start_from=str(trained_dir))
+    for _ in range(3):
+        nlp.update(examples, sgd=Adam(4e-4))
+    reached = nlp.get_pipe("textcat").training_state().weights
+    for tensor, name, start in zip(
+        head(nlp),
+        ("head.weight", "head.bias"),
+        rows_of(trained, [TRAVEL, FOOD, MUSIC]),
+        strict=True,
+    ):
+        assert torch.equal(tensor[0], reached[name][0]) and tensor[0].any()
+        wanted = 0.25 * start + 0.75 * reached[name][1:]
+        torch.testing.assert_close(tensor[1:], wanted, atol=1e-7, rtol=1e-6)
+    first, mixed = encoder_of(trained), encoder_of(nlp)
+    for name in set(mixed) & set(reached):
+        wanted = 0.25 * first[name] + 0.75 * reached[name]
+        torch.testing.assert_close(mixed[name], wanted, atol=1e-7, rtol=1e-6)
+
+
+def test_a_label_that_is_added_leaves_the_scores_of_the_others(make_ready):
+    nlp = make_ready(model={"start_share": 0.5})
+    pipe, examples = nlp.get_pipe("textcat"), tiny.make_examples(nlp)
+    nlp.update(examples, sgd=Adam(4e-4))
+    before = head(nlp)
+    pipe.add_label("sport")
+    for tensor, old in zip(head(nlp), before, strict=True):
+        assert torch.equal(tensor[:3], old) and not tensor[3].any()
+    nlp.update(examples, sgd=Adam(4e-4))
+    reached = pipe.training_state().weights["head.weight"]
+    weight = head(nlp)[0]
+    torch.testing.assert_close(weight[:3], 0.5 * (before[0] + reached[:3]), atol=1e-7, rtol=1e-6)
+    assert torch.equal(weight[3], reached[3])
+
+
+# -- training texts that vote ---------------------------------------------------------------
+
+VOTING = {"freeze": "encoder", "neighbours": 3, "neighbour_share": 0.9}
+
+
+@pytest.mark.parametrize("factory", ["xlt_textcat", "xlt_textcat_multilabel"])
+def test_training_texts_vote_on_what_is_like_them(make_ready, factory):
+    nlp = make_ready(factory, model=VOTING, probe_strength=0.0)
+    cats = nlp("pizza for everybody").cats
+    assert cats["food"] > 0.8 and max(cats["music"], cats["travel"]) < 0.1
+    assert tiny.accuracy(nlp, ["en"]) == 1.0
+
+
+def test_an_added_label_gets_no_votes(make_ready):
+    nlp = make_ready(model=VOTING)
+    before = nlp("pizza for everybody").cats
+    nlp.get_pipe("textcat").add_label("sport")
+    cats = nlp("pizza for everybody").cats
+    assert before["food"] > cats["food"] > cats["sport"] > 0.0
+    rest = {label: value / (1.0 - cats["sport"]) for label, value in cats.items()}
+    assert {label: rest[label] for label in before} == pytest.approx(before, abs=1e-5)
+
+
+def test_a_second_stage_remembers_its_own_texts(make_nlp, make_ready, tmp_path):
+    make_ready(model=VOTING).to_disk(tmp_path)
+    nlp = make_nlp(model=VOTING)
+    examples = [*tiny.make_examples(nlp, ["sw"]), *labelled(nlp, ("football", {"sport": 1.0}))]
+    initialize(nlp, examples, start_from=str(tmp_path))
+    assert labels(nlp) == [*tiny.LABELS, "sport"]
+    assert nlp("football").cats["sport"] > 0.5
+    tuned = make_nlp()
+    initialize(tuned, examples, start_from=str(tmp_path))
+    assert tuned.get_pipe("textcat")._shim.neighbours is None
+    tuned.update(examples, sgd=Adam(1e-4))
+    assert set(tuned("football").cats) == {*tiny.LABELS, "sport"}
+
+
+def test_without_labelled_texts_none_vote(make_nlp):
+    nlp = make_nlp(model=VOTING)
+    initialize(nlp, labelled(nlp, ("football", {})), labels=["a", "b"])
+    assert nlp("football").cats == pytest.approx({"a": 0.5, "b": 0.5})
+
+
 def test_nothing_to_start_from(make_nlp, tmp_path):
     with pytest.raises(ValueError, match=r"start_from is .*nowhere', which is not a trained pipe"):
         initialize(make_nlp(), start_from=str(tmp_path / "nowhere"))

@@ -464,6 +464,69 @@ def test_how_many_steps_are_averaged(make_shim, average_last, run_length, n_aver
     assert shim._mean.n_steps == n_averaged
 
 
+@pytest.mark.parametrize("freeze", ["none", "embeddings", 1, "encoder"])
+@pytest.mark.parametrize("run_length", [0, 5])
+def test_the_start_counts_everywhere(make_shim, tmp_path, freeze, run_length):
+    """With averages and without them; evaluation, files, bytes and copies agree."""
+    plain, shim = (make_shim(freeze=freeze, start_share=share) for share in (0.0, 0.3))
+    start = weights(shim)
+    for each in (plain, shim):
+        each.set_run_length(run_length)
+        train(each, 5)
+    reached = plain.tensors()
+    for name, tensor in shim.tensors().items():
+        if name in shim.frozen_names():
+            assert torch.equal(tensor, start[name])
+        else:
+            wanted = 0.3 * start[name] + 0.7 * reached[name]
+            torch.testing.assert_close(tensor, wanted, atol=1e-7, rtol=1e-6)
+        # training itself goes its way
+        assert torch.equal(weights(shim)[name], weights(plain)[name])
+    wanted = shim.predict(TEXTS)
+    assert not torch.equal(wanted, plain.predict(TEXTS))
+    shim.to_disk(tmp_path)
+    for other in (
+        make_shim(ready=False).from_disk(tmp_path),
+        make_shim(ready=False).from_bytes(shim.to_bytes()),
+        copy.deepcopy(shim),
+        pickle.loads(pickle.dumps(shim)),
+    ):
+        assert torch.equal(other.predict(TEXTS), wanted)
+
+
+def test_a_share_of_1_gives_back_the_start(make_shim):
+    shim = make_shim(start_share=1.0)
+    shim.set_run_length(3)
+    before = shim.predict(TEXTS)
+    train(shim, 3, optimizer=Adam(1e-3))
+    assert torch.equal(shim.predict(TEXTS), before)
+
+
+def test_without_a_share_nothing_is_kept_of_the_start(make_shim):
+    shim = make_shim()
+    train(shim, 1)
+    assert shim.training_state().start == {}
+
+
+def test_frozen_tensors_are_not_kept_twice(make_shim):
+    shim = make_shim(freeze=1, start_share=0.5)
+    assert shim.training_state().start == {}
+    train(shim, 1)
+    assert shim.training_state().start.keys() == set(weights(shim)) - set(shim.frozen_names())
+
+
+def test_a_stored_classifier_starts_where_it_was_stored(make_shim, tmp_path):
+    shim = make_shim(start_share=0.5)
+    train(shim, 2)
+    shim.to_disk(tmp_path)
+    for other in (make_shim(ready=False, start_share=0.5).from_disk(tmp_path), copy.deepcopy(shim)):
+        start = weights(other)
+        train(other, 2)
+        for name in set(start) - set(other.frozen_names()):
+            tensor, wanted = other.tensors()[name], 0.5 * (start[name] + weights(other)[name])
+            torch.testing.assert_close(tensor, wanted, atol=1e-7, rtol=1e-6)
+
+
 # -- the head -------------------------------------------------------------------------------
 
 
@@ -491,8 +554,9 @@ def test_a_new_head_keeps_what_steps_know_of_the_encoder(make_shim):
     torch.testing.assert_close(results[0], results[1], atol=1e-7, rtol=1e-6)
 
 
-def test_a_new_head_while_weights_are_averaged_goes_on_from_the_mean(make_shim):
-    shim = make_shim(average_last=1.0)
+@pytest.mark.parametrize("start_share", [0.0, 0.5])
+def test_a_new_head_while_weights_are_averaged_goes_on_from_the_mean(make_shim, start_share):
+    shim = make_shim(average_last=1.0, start_share=start_share)
     shim.set_run_length(10)
     train(shim, 4, optimizer=Adam(1e-4))
     before = shim.predict(TEXTS)

@@ -53,12 +53,32 @@ def test_going_on_is_as_if_it_had_not_stopped(kind, n_before, shim, make_shim, t
     assert torch.equal(shim.predict(TEXTS), other.predict(TEXTS))
 
 
+@pytest.mark.parametrize("n_before", [0, 1, 4])
+def test_going_on_knows_where_the_run_started(n_before, make_shim, tmp_path):
+    shim, other = make_shim(start_share=0.4), make_shim(start_share=0.4)
+    for each in (shim, other):
+        each.set_run_length(6)
+    train(shim, n_before, optimizer=Adam(1e-4))
+    shim.training_state().to_disk(tmp_path / "state")
+    train(shim, 6 - n_before, optimizer=Adam(1e-4))
+    # what was done in the meantime does not count
+    train(other, 2, optimizer=Adam(1e-3))
+    other.set_training_state(TrainingState.from_disk(tmp_path / "state"))
+    train(other, 6 - n_before, optimizer=Adam(1e-4))
+    if n_before:
+        for name, tensor in shim.tensors().items():
+            assert torch.equal(other.tensors()[name], tensor), name
+    else:
+        assert torch.equal(shim.predict(TEXTS), other.predict(TEXTS))
+
+
 def test_a_state_does_away_with_what_was_done_since(shim):
     train(shim, 3)
     state = shim.training_state()
     kept = TrainingState(
         weights={name: tensor.clone() for name, tensor in state.weights.items()},
         means={name: tensor.clone() for name, tensor in state.means.items()},
+        start={},
         moments={},
         optimizer=state.optimizer,
         n_steps=state.n_steps,
@@ -81,7 +101,7 @@ def test_the_state_of_another_classifier(changes, shim, make_shim):
 def test_an_unknown_optimizer(shim):
     train(shim, 1)
     state = shim.training_state()
-    odd = TrainingState(state.weights, {}, state.moments, "lion", 1, 0)
+    odd = TrainingState(state.weights, {}, {}, state.moments, "lion", 1, 0)
     with pytest.raises(ValueError, match="no optimizer 'lion'. Allowed: adam, adamw"):
         shim.set_training_state(odd)
 
