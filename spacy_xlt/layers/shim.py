@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ..encoder_files import MODEL_TYPES, EncoderRecord, read_encoder_record
 from ..pieces import BoundedCache, PieceTokenizer, text_hash
-from ..types import EncoderSettings, Freeze, HalfPrecision, Pooling, Precision
+from ..types import AdapterSettings, EncoderSettings, Freeze, HalfPrecision, Pooling, Precision
 from .attribution import PathToText, PieceAttribution, attribute_pieces
 from .averaging import RunningMean
 from .classifier import TextClassifier, assemble_classifier
@@ -40,6 +40,7 @@ class ClassifierSettings:
     """How a classifier trains and predicts; `architectures.build_textcat_v1` explains each."""
 
     freeze: Freeze = "embeddings"
+    adapter: Optional[AdapterSettings] = None
     rate_factor: float = 1.0
     head_rate_factor: float = 2.0
     layer_decay: float = 1.0
@@ -108,6 +109,7 @@ class TextCatShim(Shim):
         record: Optional[EncoderRecord] = None,
     ) -> None:
         """Take a classifier, forgetting everything about an earlier one."""
+        classifier.set_adapter(self.settings.adapter, self.settings.freeze)
         classifier.freeze(self.settings.freeze)
         classifier.widen_trained()
         self._model = classifier.to(resolve_device(self.settings.device))
@@ -136,6 +138,7 @@ class TextCatShim(Shim):
         classifier = TextClassifier(
             encoder, encoder.width, n_labels, normalize=self.reading.normalize
         )
+        classifier.set_adapter(self.settings.adapter, self.settings.freeze)
         if self.settings.half_precision != "none":
             classifier.freeze(self.settings.freeze)
             classifier.halve_frozen()
@@ -524,7 +527,9 @@ class TextCatShim(Shim):
 
     def _warn_of_rate(self, optimizer: Optimizer) -> None:
         rate = float(optimizer.learn_rate) * self.settings.rate_factor
-        trains_encoder = self.classifier.encoder is not None and self.settings.freeze != "encoder"
+        encoder = self.classifier.encoder
+        trains_encoder = encoder is not None and self.settings.freeze != "encoder"
+        trains_encoder = trains_encoder and self.settings.adapter is None
         if trains_encoder and rate > RISKY_RATE and "rate" not in self._warned:
             self._warned.add("rate")
             warnings.warn(
@@ -570,6 +575,7 @@ class TextCatShim(Shim):
             self.tensors(),
             normalize=source.normalize,
             attention="sdpa",
+            adapter=None if source.encoder is None else source.encoder.adapter,
         )
         return classifier.to(source.device).eval()
 
