@@ -3,13 +3,12 @@
 import copy
 import json
 
-import numpy
 import pytest
 import tiny
 import torch
 from safetensors.torch import load_file
-from test_layers_encoder import LENGTHS, NO_DROPOUT, encode, reference, texts_of
-from test_shim import GOLD, TEXTS, gradients, train, weights
+from test_layers_encoder import LENGTHS, encode, reference, texts_of
+from test_shim import TEXTS, gradients, train, weights
 from thinc.api import Adam
 
 from spacy_xlt.encoder_files import MODEL_TYPES
