@@ -66,6 +66,11 @@ class XltEnsemble(Pipe):
         return list(self.cfg["labels"])
 
     @property
+    def members(self) -> List[Language]:
+        """The pipelines that it is made of."""
+        return list(self._members)
+
+    @property
     def encoder_record(self) -> EncoderRecord:
         """The members' encoders in one record: each name and variant once."""
         records = [getattr(pipe, "encoder_record", {}) for pipe in self._pipes]

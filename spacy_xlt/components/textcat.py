@@ -510,6 +510,10 @@ class XltTextCat(TrainablePipe):
             examples, self.labels, exclusive=self.exclusive, class_weights=self.class_weights
         )
 
+    def merge_adapter(self) -> bool:
+        """Let LoRA become part of the encoder's weights. False if there is none."""
+        return self._shim.merge_adapter()
+
     def set_run_length(self, n_steps: int) -> None:
         """Tell how many steps the run will have; called by `spacy_xlt.run_length.v1`."""
         self._shim.set_run_length(n_steps)

@@ -5,7 +5,7 @@ models that generate text; both are a few lines. What they compute in the packed
 here too.
 """
 
-from typing import Any, Optional, Sequence, Tuple, cast
+from typing import Any, Iterable, Optional, Sequence, Tuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +18,8 @@ from .linear import LinearMap, MakeMap, cast_map
 # peft's name of the adapter; there is one.
 NAME = "default"
 # What stands in the names of adapters' parameters, and only there.
-_MARKS = (f".lora_A.{NAME}.", f".lora_B.{NAME}.", ".bottleneck_down.", ".bottleneck_up.", ".prefix")
+_INNER = (f".lora_A.{NAME}.", f".lora_B.{NAME}.", ".bottleneck_down.", ".bottleneck_up.")
+_MARKS = (*_INNER, ".prefix")
 # What an adapter puts into the names of the parameters that it wraps.
 _WRAPPED = ".base_layer."
 
@@ -31,6 +32,18 @@ def is_adapter_name(name: str) -> bool:
 def plain_name(name: str) -> str:
     """Name of a parameter of the encoder before an adapter wrapped it."""
     return name.replace(_WRAPPED, ".")
+
+
+def stored_name(plain: str, adapter_names: Iterable[str]) -> str:
+    """Name of a parameter of the encoder among parameters of an adapter; see `plain_name`.
+
+    plain (str): Its name without the adapter.
+    adapter_names (Iterable[str]): Names of the adapter's parameters.
+    """
+    module, _, last = plain.rpartition(".")
+    inner = tuple(f"{module}{mark}" for mark in _INNER)
+    is_wrapped = any(name.startswith(inner) for name in adapter_names)
+    return f"{module}{_WRAPPED}{last}" if is_wrapped else plain
 
 
 class Bottleneck(nn.Module):

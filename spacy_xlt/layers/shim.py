@@ -2,7 +2,7 @@
 
 import copy
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Tuple, Union
 
@@ -13,7 +13,15 @@ from torch import Tensor
 
 from ..encoder_files import MODEL_TYPES, EncoderRecord, read_encoder_record
 from ..pieces import BoundedCache, PieceTokenizer, text_hash
-from ..types import AdapterSettings, EncoderSettings, Freeze, HalfPrecision, Pooling, Precision
+from ..types import (
+    AdapterSettings,
+    EncoderSettings,
+    Freeze,
+    HalfPrecision,
+    LoRASettings,
+    Pooling,
+    Precision,
+)
 from .attribution import PathToText, PieceAttribution, attribute_pieces
 from .averaging import RunningMean
 from .classifier import TextClassifier, assemble_classifier
@@ -149,6 +157,18 @@ class TextCatShim(Shim):
                 f"vectors for {encoder.piece_table.shape[0]}. They do not belong together."
             )
         self.set_classifier(classifier, tokenizer, read_encoder_record(path))
+
+    def merge_adapter(self) -> bool:
+        """Let LoRA become part of the encoder's weights, so that nothing needs the peft library.
+
+        RETURNS (bool): False if there is no LoRA; other adapters stay as they are.
+        """
+        if not isinstance(self.settings.adapter, LoRASettings):
+            return False
+        self._load_means(self.classifier)
+        self.settings = replace(self.settings, adapter=None)
+        self.set_classifier(self.classifier, self.tokenizer, self.record)
+        return True
 
     def set_run_length(self, n_steps: int) -> None:
         """Tell how many steps the run will have, which averaging needs to know."""
@@ -529,6 +549,7 @@ class TextCatShim(Shim):
         rate = float(optimizer.learn_rate) * self.settings.rate_factor
         encoder = self.classifier.encoder
         trains_encoder = encoder is not None and self.settings.freeze != "encoder"
+        # An adapter wants higher rates.
         trains_encoder = trains_encoder and self.settings.adapter is None
         if trains_encoder and rate > RISKY_RATE and "rate" not in self._warned:
             self._warned.add("rate")

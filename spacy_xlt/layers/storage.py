@@ -3,14 +3,14 @@
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Dict, Optional, Tuple, cast
+from typing import TYPE_CHECKING, Any, Dict, Optional, Sequence, Tuple, cast
 
 import safetensors.torch
 import srsly
 from safetensors import SafetensorError
 from torch import Tensor
 
-from ..encoder_files import CONFIG_FILE, RECORD_FILE, WEIGHTS_FILE
+from ..encoder_files import ADAPTER_FILE, CONFIG_FILE, RECORD_FILE, WEIGHTS_FILE
 from ..files import staged_file, write_text
 from ..pieces import TOKENIZER_FILE, PieceTokenizer
 from ..types import AdapterSettings, BottleneckSettings, LoRASettings, PrefixSettings
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from .shim import TextCatShim
 
 FROZEN_FILE = "frozen.safetensors"
-# Which adapter the encoder has; not there if it has none.
-ADAPTER_FILE = "adapter.json"
 _ADAPTERS: Dict[str, Any] = {
     "lora": LoRASettings,
     "bottleneck": BottleneckSettings,
@@ -44,7 +42,7 @@ def save_shim(shim: "TextCatShim", path: Path) -> None:
     tensors = shim.tensors()
     trained = {name: tensor for name, tensor in tensors.items() if name not in frozen_names}
     if shim.settings.half_precision == "all":
-        trained = {name: _halved(tensor) for name, tensor in trained.items()}
+        trained = {name: halved(tensor) for name, tensor in trained.items()}
     frozen = {name: tensor for name, tensor in tensors.items() if name in frozen_names}
     write_tensors(path / WEIGHTS_FILE, trained)
     frozen_path = path / FROZEN_FILE
@@ -65,8 +63,23 @@ def load_shim(shim: "TextCatShim", path: Path) -> None:
 
     RAISES (ValueError): If a file is missing, damaged or does not fit.
     """
+    tensors = read_tensors(path)
+    names = (CONFIG_FILE, TOKENIZER_FILE, RECORD_FILE, ADAPTER_FILE)
+    texts = {
+        name: (path / name).read_text(encoding="utf8") for name in names if (path / name).is_file()
+    }
+    _fill(shim, texts, tensors, source=str(path))
+
+
+def read_tensors(
+    path: Path, files: Sequence[str] = (WEIGHTS_FILE, FROZEN_FILE)
+) -> Dict[str, Tensor]:
+    """Tensors that `save_shim` wrote, by name.
+
+    RAISES (ValueError): If a file is damaged, or there is none.
+    """
     tensors: Dict[str, Tensor] = {}
-    for name in (WEIGHTS_FILE, FROZEN_FILE):
+    for name in files:
         file_path = path / name
         if file_path.is_file():
             try:
@@ -77,11 +90,7 @@ def load_shim(shim: "TextCatShim", path: Path) -> None:
                 ) from e
     if not tensors:
         raise ValueError(f"No weights in '{path}': {WEIGHTS_FILE} is missing.")
-    names = (CONFIG_FILE, TOKENIZER_FILE, RECORD_FILE, ADAPTER_FILE)
-    texts = {
-        name: (path / name).read_text(encoding="utf8") for name in names if (path / name).is_file()
-    }
-    _fill(shim, texts, tensors, source=str(path))
+    return tensors
 
 
 def shim_to_bytes(shim: "TextCatShim") -> bytes:
@@ -147,7 +156,10 @@ def _fill(
     if shim.reading is not None:
         for name in (CONFIG_FILE, TOKENIZER_FILE):
             if name not in texts:
-                raise ValueError(f"The classifier in '{source}' is incomplete: no {name}.")
+                raise ValueError(
+                    f"The classifier in '{source}' is incomplete: no {name}. If it is a delta, "
+                    f"put it on its base with: python -m spacy xlt delta apply"
+                )
         config = _from_json(texts[CONFIG_FILE], f"{source}/{CONFIG_FILE}")
         tokenizer = PieceTokenizer.from_json(
             texts[TOKENIZER_FILE], source=f"{source}/{TOKENIZER_FILE}"
@@ -178,7 +190,8 @@ def write_tensors(
         raise OSError(f"Could not write '{path}': {e}") from e
 
 
-def _halved(tensor: Tensor) -> Tensor:
+def halved(tensor: Tensor) -> Tensor:
+    """A matrix in fp16 if it can hold it; anything else as it is."""
     return tensor.half() if tensor.ndim > 1 and fits_half(tensor) else tensor
 
 
