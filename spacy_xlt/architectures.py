@@ -4,7 +4,7 @@ torch and transformers are imported inside the functions, so that knowing the na
 """
 
 from math import inf
-from typing import List, Optional
+from typing import TYPE_CHECKING, List, Optional
 
 from spacy.tokens import Doc
 from thinc.api import Model
@@ -21,6 +21,9 @@ from .types import (
     Precision,
     PrefixSettings,
 )
+
+if TYPE_CHECKING:
+    from .layers.shim import ClassifierSettings
 
 
 def build_encoder_v1(
@@ -201,18 +204,53 @@ def build_shared_transformer_v1(
     nO (Optional[int]): Number of labels; set by the component.
     RETURNS (Model[List[Doc], Floats2d]): The model. Output: logits. Shape: (n_docs, n_labels)
     """
-    from .layers.shim import ClassifierSettings, TextCatShim
+    from .layers.shim import TextCatShim
     from .layers.textcat import make_shared_textcat
+
+    settings = _head_settings(rate_factor, head_rate_factor, average_last, device)
+    return make_shared_textcat(tok2vec, TextCatShim(settings), nO)
+
+
+def build_shared_encoder_v1(
+    *,
+    upstream: str,
+    rate_factor: float = 1.0,
+    head_rate_factor: float = 2.0,
+    average_last: float = 0.0,
+    device: str = "auto",
+    nO: Optional[int] = None,
+) -> Model[List[Doc], Floats2d]:
+    """A head on the encoder of another `xlt_textcat` in the pipeline, which runs once for both.
+
+    The encoder gets no gradients from this head: it stays as it is, or is trained by its owner.
+
+    upstream (str): Name of a component before this one with `spacy_xlt.TextCat.v1`.
+    rate_factor, head_rate_factor, average_last, device: As for `spacy_xlt.TextCat.v1`; they
+        concern the head.
+    nO (Optional[int]): Number of labels; set by the component.
+    RETURNS (Model[List[Doc], Floats2d]): The model. Output: logits. Shape: (n_docs, n_labels)
+    """
+    from .layers.sharing import make_listening_textcat
+    from .layers.shim import TextCatShim
+
+    settings = _head_settings(rate_factor, head_rate_factor, average_last, device)
+    return make_listening_textcat(upstream, TextCatShim(settings), nO)
+
+
+def _head_settings(
+    rate_factor: float, head_rate_factor: float, average_last: float, device: str
+) -> "ClassifierSettings":
+    """Settings of a classifier that is a head only."""
+    from .layers.shim import ClassifierSettings
 
     _check_range(0.0, inf, rate_factor=rate_factor, head_rate_factor=head_rate_factor)
     _check_range(0.0, 1.0, average_last=average_last)
-    settings = ClassifierSettings(
+    return ClassifierSettings(
         rate_factor=rate_factor,
         head_rate_factor=head_rate_factor,
         average_last=average_last,
         device=device,
     )
-    return make_shared_textcat(tok2vec, TextCatShim(settings), nO)
 
 
 def _check_range(low: float, high: float, **settings: float) -> None:

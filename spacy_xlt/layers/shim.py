@@ -82,6 +82,9 @@ class TextCatShim(Shim):
         self._pieces: BoundedCache[numpy.ndarray] = BoundedCache(CACHE_BYTES)
         self._features: BoundedCache[numpy.ndarray] = BoundedCache(CACHE_BYTES)
         self._frozen = WindowCache(CACHE_BYTES)
+        # Whether other heads use its encoder, and whose encoder it uses in place of its own.
+        self.is_shared = False
+        self._source: Optional[TextCatShim] = None
         # Of the texts that were read last, by hash.
         self._unknown_shares: Dict[bytes, float] = {}
         self._reset()
@@ -92,6 +95,8 @@ class TextCatShim(Shim):
         self._optimizer: Optional[TorchOptimizer] = None
         self._mean: Optional[RunningMean] = None
         self._inference: Optional[TextClassifier] = None
+        # Vectors of the texts that were predicted last, and the classifier that made them.
+        self._last_vectors: Tuple[Optional[TextClassifier], Dict[str, Tensor]] = (None, {})
         self._warned: set = set()
 
     # -- the classifier ---------------------------------------------------------------------
@@ -124,6 +129,7 @@ class TextCatShim(Shim):
         self.tokenizer = tokenizer
         self.record = record or {}
         self.frozen_stamps = {}
+        self._source = None
         self._pieces.clear()
         self._features.clear()
         self._frozen.clear()
@@ -208,12 +214,49 @@ class TextCatShim(Shim):
             classifier = self._for_inference()
             if isinstance(texts, Tensor):
                 return classifier.head(texts.to(classifier.device)).float()
-            return classifier.head(self._embed(classifier, texts)).float()
+            return classifier.head(self._vectors(texts)).float()
 
     def embed(self, texts: Sequence[str]) -> Tensor:
         """Pooled vectors of texts, as the head sees them. Shape: (n_docs, width)"""
         with torch.inference_mode():
-            return self._embed(self._for_inference(), texts)
+            return self._vectors(texts)
+
+    def share_encoder(self, other: "TextCatShim") -> bool:
+        """Use the encoder of another classifier if it gives the same vectors as the own one.
+
+        For prediction only: the encoder runs once for a batch that both classify, and one of the
+        two is forgotten.
+
+        RETURNS (bool): False if they differ.
+        """
+        if not self.is_ready or not other.is_ready or self._reads_like() != other._reads_like():
+            return False
+        mine, theirs = self._encoder_tensors(), other._encoder_tensors()
+        same = (
+            tensor.dtype == theirs[name].dtype and torch.equal(tensor, theirs[name])
+            for name, tensor in mine.items()
+        )
+        if not mine or mine.keys() != theirs.keys() or not all(same):
+            return False
+        self.classifier.encoder = other.classifier.encoder
+        self._inference = None
+        self._source = other
+        other.is_shared = True
+        return True
+
+    def _reads_like(self) -> Tuple[Any, ...]:
+        """All that vectors depend on besides weights."""
+        encoder = self.classifier.encoder
+        if encoder is None or self.reading is None:
+            return ()
+        return (
+            replace(self.reading, path=None, pooling=self.pooling, prefix=self.prefix),
+            (self._dtype, self.classifier.device, self.settings.max_predict_pieces),
+            (encoder.to_json(), encoder.adapter, self._tokenizer.to_json()),
+        )
+
+    def _encoder_tensors(self) -> Dict[str, Tensor]:
+        return {name: t for name, t in self.tensors().items() if name.startswith("encoder.")}
 
     def prepare_encoder_run(self, texts: Sequence[str]) -> EncoderRun:
         """The encoder's part of predicting texts, ready to be timed.
@@ -425,6 +468,23 @@ class TextCatShim(Shim):
         )
         return pack_into_batches(windows, max_pieces=max_pieces)
 
+    def _vectors(self, texts: Sequence[str]) -> Tensor:
+        """Pooled vectors to predict with; where others share them, each text is computed once."""
+        if self._source is not None:
+            return self._source._vectors(texts)
+        classifier = self._for_inference()
+        if not self.is_shared or not texts:
+            return self._embed(classifier, texts)
+        made_by, known = self._last_vectors  # another thread may replace it
+        if made_by is not classifier:
+            known = {}
+        missing = [text for text in dict.fromkeys(texts) if text not in known]
+        if missing:
+            made = self._embed(classifier, missing)
+            known = {**known, **dict(zip(missing, made, strict=True))}
+            self._last_vectors = classifier, {text: known[text] for text in texts}
+        return torch.stack([known[text] for text in texts])
+
     def _embed(self, classifier: TextClassifier, texts: Sequence[str]) -> Tensor:
         """Pooled vectors; a text that comes more than once is computed once."""
         rows = {text: row for row, text in enumerate(dict.fromkeys(texts))}
@@ -451,10 +511,9 @@ class TextCatShim(Shim):
         return result
 
     def _cached_features(self, texts: Sequence[str]) -> Tensor:
-        """Pooled vectors by the encoder as it is now; only a frozen one's are kept."""
-        is_frozen = self.settings.freeze == "encoder"
+        """Pooled vectors by the encoder as it is now, which are kept until it is trained."""
         keys = [text_hash(text) for text in texts]
-        found = [self._features.get(key) if is_frozen else None for key in keys]
+        found = [self._features.get(key) for key in keys]
         missing = [i for i, vector in enumerate(found) if vector is None]
         if missing:
             with torch.inference_mode():
@@ -462,8 +521,7 @@ class TextCatShim(Shim):
                 vectors = self._embed(self._for_inference(), wanted).cpu().numpy()
             for i, vector in zip(missing, vectors, strict=True):
                 found[i] = vector
-                if is_frozen:
-                    self._features.put(keys[i], vector.copy())
+                self._features.put(keys[i], vector.copy())
         return torch.from_numpy(numpy.stack([v for v in found if v is not None])).to(
             self.classifier.device
         )
@@ -493,6 +551,8 @@ class TextCatShim(Shim):
         self.weight_seen = 0.0
         self.n_steps += 1
         self._inference = None
+        if self.settings.freeze != "encoder":
+            self._features.clear()
         if self.run_length and self.n_steps > (1.0 - self.settings.average_last) * self.run_length:
             if self._mean is None:
                 self._mean = RunningMean(dict(self._trainable()))
@@ -543,6 +603,7 @@ class TextCatShim(Shim):
             self._mean = RunningMean(trained, means, state.n_averaged)
         self.n_steps = state.n_steps
         self.weight_seen = 0.0
+        self._features.clear()
         self._inference = None
 
     def _warn_of_rate(self, optimizer: Optimizer) -> None:
@@ -606,6 +667,7 @@ class TextCatShim(Shim):
         state = dict(self.__dict__)
         # Optimizer state and caches belong to the process that trains.
         state.update(_optimizer=None, _inference=None, weight_seen=0.0, frozen_stamps={})
+        state.update(_last_vectors=(None, {}))
         state.update(_pieces=BoundedCache(CACHE_BYTES), _features=BoundedCache(CACHE_BYTES))
         state.update(_frozen=WindowCache(CACHE_BYTES), _unknown_shares={})
         if self._mean is not None and self._model is not None:
