@@ -1,16 +1,23 @@
 """Several heads on one encoder: `spacy_xlt.SharedEncoder.v1`, and members of an ensemble."""
 
 import copy
+import io
+from pathlib import Path
 
 import pytest
 import spacy
 import tiny
 import torch
+from safetensors.torch import load_file
 from spacy.training import Example
+from spacy.training.initialize import init_nlp
+from spacy.training.loop import train as train_pipeline
+from spacy.util import load_config
 from thinc.api import Adam, fix_random_seed
 
 from spacy_xlt.layers.encoder import Encoder
 
+CONFIGS = Path(__file__).parents[2] / "configs"
 TEXTS = ["we want pizza today", "", "这里有taxi吗", "jazz " * 100, "🍕🚕"]
 SHARED = {"@architectures": "spacy_xlt.SharedEncoder.v1", "upstream": "topic"}
 
@@ -125,6 +132,28 @@ def test_an_owner_trained_before(make_pair, trained_dir, make_nlp):
         kind.update(examples_of(nlp), sgd=Adam(1e-3))
     for found, cats in zip(scores(nlp), wanted, strict=True):
         assert {k: v for k, v in found.items() if k != "asks"} == cats
+
+
+def test_by_config(trained_dir, corpus_dir, encoder_dir, tmp_path):
+    """`spacy train` with a trained owner that is frozen, and a new head on its encoder."""
+    paths = {"train": corpus_dir / "train.spacy", "dev": corpus_dir / "dev", "encoder": encoder_dir}
+    config = load_config(
+        CONFIGS / "frozen.cfg", overrides={f"paths.{k}": str(v) for k, v in paths.items()}
+    )
+    config["nlp"]["pipeline"] = ["topic", "textcat"]
+    config["components"]["topic"] = {"source": str(trained_dir), "component": "textcat"}
+    config["components"]["textcat"]["model"] = SHARED
+    config["training"]["frozen_components"] = ["topic"]
+    config["initialize"]["after_init"]["epochs"] = 1
+    nlp = init_nlp(config)
+    train_pipeline(nlp, tmp_path, stdout=io.StringIO(), stderr=io.StringIO())
+    nlp = spacy.load(tmp_path / "model-best")
+    assert nlp.get_pipe("textcat").reads_text and tiny.accuracy(nlp, ["en"]) > 0.4
+    owners = [
+        load_file(p / "model/frozen.safetensors")
+        for p in (tmp_path / "model-best/topic", trained_dir / "textcat")
+    ]
+    assert all(torch.equal(owners[0][name], owners[1][name]) for name in owners[1])
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 1000])

@@ -3,6 +3,7 @@
 import copy
 import json
 
+import numpy
 import pytest
 import tiny
 import torch
@@ -248,6 +249,16 @@ def test_averages_are_what_predicts(make_shim):
     assert set(shim._averages()) == {n for n, p in shim._trainable()}
     other = copy.deepcopy(shim)
     assert torch.equal(other.predict(TEXTS), shim.predict(TEXTS))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_gradients_of_pieces(make_shim, kind):
+    """What word pieces add, by gradients, sums to the change of the score that they make."""
+    shim = make_shim(adapter=ADAPTERS[kind])
+    stir(shim.classifier, spread=0.05)
+    directions = numpy.eye(3, dtype="f")[:1]
+    (found,) = shim.attribute(["we want pizza today"], directions, n_steps=64)
+    assert found.total == pytest.approx(found.weights.sum(), abs=1e-3) and abs(found.total) > 1e-3
 
 
 def test_another_setting_starts_from_the_merged_weights(make_shim, tmp_path):
