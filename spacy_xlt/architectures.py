@@ -4,13 +4,26 @@ torch and transformers are imported inside the functions, so that knowing the na
 """
 
 from math import inf
-from typing import List, Optional
+from typing import TYPE_CHECKING, List, Optional
 
 from spacy.tokens import Doc
 from thinc.api import Model
 from thinc.types import Floats2d
 
-from .types import EncoderSettings, Freeze, HalfPrecision, Pooling, Precision
+from .types import (
+    AdapterSettings,
+    BottleneckSettings,
+    EncoderSettings,
+    Freeze,
+    HalfPrecision,
+    LoRASettings,
+    Pooling,
+    Precision,
+    PrefixSettings,
+)
+
+if TYPE_CHECKING:
+    from .layers.shim import ClassifierSettings
 
 
 def build_encoder_v1(
@@ -56,6 +69,7 @@ def build_textcat_v1(
     *,
     encoder: EncoderSettings,
     freeze: Freeze = "embeddings",
+    adapter: Optional[AdapterSettings] = None,
     rate_factor: float = 1.0,
     head_rate_factor: float = 2.0,
     layer_decay: float = 1.0,
@@ -78,6 +92,8 @@ def build_textcat_v1(
         "half" or a number of lowest layers with all below them, or "encoder" (only the head is
         trained). What frozen layers of the BERT family give for a text is computed once in a
         run, without dropout.
+    adapter (Optional[AdapterSettings]): What is trained in the layers that `freeze` does not name,
+        in place of their own weights; null for these.
     rate_factor (float): Learning rate of this component as a multiple of the optimizer's.
     head_rate_factor (float): Learning rate of the head as a multiple of the encoder's.
     layer_decay (float): Learning rate of a layer as a multiple of that of the layer above.
@@ -126,8 +142,15 @@ def build_textcat_v1(
         max_train_windows=max_train_windows,
         max_predict_pieces=max_predict_pieces,
     )
+    if adapter is not None and freeze == "encoder":
+        raise ValueError(
+            "freeze is 'encoder', but there is an adapter to train inside it. Set freeze to "
+            "'embeddings' (the encoder's own weights stay as they are all the same), or adapter "
+            "to null."
+        )
     settings = ClassifierSettings(
         freeze=freeze,
+        adapter=adapter,
         rate_factor=rate_factor,
         head_rate_factor=head_rate_factor,
         layer_decay=layer_decay,
@@ -143,6 +166,48 @@ def build_textcat_v1(
         device=device,
     )
     return make_textcat(TextCatShim(settings, encoder), nO)
+
+
+def build_lora_v1(
+    *,
+    rank: int = 8,
+    alpha: float = 16.0,
+    dropout: float = 0.0,
+    targets: Optional[List[str]] = None,
+) -> LoRASettings:
+    """Low-rank matrices beside linear maps, by the peft library (Hu et al. 2022).
+
+    rank (int): Inner width of the two matrices.
+    alpha (float): Their product counts alpha / rank.
+    dropout (float): Dropout of what the first one sees, in [0, 1).
+    targets (Optional[List[str]]): Linear maps that get them, by the ends of their names in a layer,
+        such as "query" or "output.dense"; null for all.
+    RETURNS (LoRASettings): The settings.
+    """
+    _check_range(1, inf, rank=rank)
+    _check_range(0.0, 0.99, dropout=dropout)
+    _check_range(0.0, inf, alpha=alpha)
+    return LoRASettings(rank, alpha, dropout, None if targets is None else tuple(targets))
+
+
+def build_bottleneck_v1(*, width: int = 48) -> BottleneckSettings:
+    """A narrow block after each layer's last map (Houlsby et al. 2019, Pfeiffer et al. 2021).
+
+    width (int): Width of the block.
+    RETURNS (BottleneckSettings): The settings, for encoders of the BERT family.
+    """
+    _check_range(1, inf, width=width)
+    return BottleneckSettings(width)
+
+
+def build_prefix_v1(*, length: int = 16) -> PrefixSettings:
+    """Keys and values before those of each window, in each layer (Li and Liang 2021).
+
+    length (int): How many of them.
+    RETURNS (PrefixSettings): The settings, for encoders of the BERT family.
+    """
+    _check_range(1, inf, length=length)
+    return PrefixSettings(length)
 
 
 def build_shared_transformer_v1(
@@ -163,18 +228,53 @@ def build_shared_transformer_v1(
     nO (Optional[int]): Number of labels; set by the component.
     RETURNS (Model[List[Doc], Floats2d]): The model. Output: logits. Shape: (n_docs, n_labels)
     """
-    from .layers.shim import ClassifierSettings, TextCatShim
+    from .layers.shim import TextCatShim
     from .layers.textcat import make_shared_textcat
+
+    settings = _head_settings(rate_factor, head_rate_factor, average_last, device)
+    return make_shared_textcat(tok2vec, TextCatShim(settings), nO)
+
+
+def build_shared_encoder_v1(
+    *,
+    upstream: str,
+    rate_factor: float = 1.0,
+    head_rate_factor: float = 2.0,
+    average_last: float = 0.0,
+    device: str = "auto",
+    nO: Optional[int] = None,
+) -> Model[List[Doc], Floats2d]:
+    """A head on the encoder of another `xlt_textcat` in the pipeline, which runs once for both.
+
+    The encoder gets no gradients from this head: it stays as it is, or is trained by its owner.
+
+    upstream (str): Name of a component before this one with `spacy_xlt.TextCat.v1`.
+    rate_factor, head_rate_factor, average_last, device: As for `spacy_xlt.TextCat.v1`; they
+        concern the head.
+    nO (Optional[int]): Number of labels; set by the component.
+    RETURNS (Model[List[Doc], Floats2d]): The model. Output: logits. Shape: (n_docs, n_labels)
+    """
+    from .layers.sharing import make_listening_textcat
+    from .layers.shim import TextCatShim
+
+    settings = _head_settings(rate_factor, head_rate_factor, average_last, device)
+    return make_listening_textcat(upstream, TextCatShim(settings), nO)
+
+
+def _head_settings(
+    rate_factor: float, head_rate_factor: float, average_last: float, device: str
+) -> "ClassifierSettings":
+    """Settings of a classifier that is a head only."""
+    from .layers.shim import ClassifierSettings
 
     _check_range(0.0, inf, rate_factor=rate_factor, head_rate_factor=head_rate_factor)
     _check_range(0.0, 1.0, average_last=average_last)
-    settings = ClassifierSettings(
+    return ClassifierSettings(
         rate_factor=rate_factor,
         head_rate_factor=head_rate_factor,
         average_last=average_last,
         device=device,
     )
-    return make_shared_textcat(tok2vec, TextCatShim(settings), nO)
 
 
 def _check_range(low: float, high: float, **settings: float) -> None:

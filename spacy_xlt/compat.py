@@ -11,6 +11,7 @@ EXTRAS = {
     "home_assistant_intents": "assist",
     "mlflow": "mlflow",
     "optuna": "search",
+    "peft": "peft",
     "py3langid": "language",
     "pyarrow": "parquet",
     "simplemma": "lexicon",

@@ -9,6 +9,8 @@ from .types import Pooling
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
 RECORD_FILE = "xlt_encoder.json"
+# Beside the weights in a trained pipeline: which adapter the encoder has, if it has one.
+ADAPTER_FILE = "adapter.json"
 
 # model_type in config.json -> pooling where the directory records none. The list is closed:
 # these are read with the classes of the installed library, never with code from a directory.

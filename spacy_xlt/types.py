@@ -37,6 +37,46 @@ class EncoderSettings:
     overlap_pieces: int
 
 
+@dataclass(frozen=True)
+class LoRASettings:
+    """Low-rank matrices beside linear maps; see `architectures.build_lora_v1`.
+
+    n_below (int): Lowest layers that get none.
+    """
+
+    rank: int
+    alpha: float
+    dropout: float
+    targets: Optional[Tuple[str, ...]]
+    n_below: int = 0
+
+
+@dataclass(frozen=True)
+class BottleneckSettings:
+    """A narrow block after each layer's last map; see `architectures.build_bottleneck_v1`.
+
+    n_below (int): Lowest layers that get none.
+    """
+
+    width: int
+    n_below: int = 0
+
+
+@dataclass(frozen=True)
+class PrefixSettings:
+    """Keys and values that every window attends to; see `architectures.build_prefix_v1`.
+
+    n_below (int): Lowest layers that get none.
+    """
+
+    length: int
+    n_below: int = 0
+
+
+# What is trained inside an encoder that stays as it is.
+AdapterSettings = Union[LoRASettings, BottleneckSettings, PrefixSettings]
+
+
 class LexiconEntry(NamedTuple):
     """What a lexicon says about a word.
 

@@ -3,11 +3,15 @@ import spacy
 from thinc.api import Config, Linear
 
 from spacy_xlt.architectures import (
+    build_bottleneck_v1,
     build_encoder_v1,
+    build_lora_v1,
+    build_prefix_v1,
+    build_shared_encoder_v1,
     build_shared_transformer_v1,
     build_textcat_v1,
 )
-from spacy_xlt.types import EncoderSettings
+from spacy_xlt.types import BottleneckSettings, EncoderSettings, LoRASettings, PrefixSettings
 
 
 def resolve(text):
@@ -97,3 +101,54 @@ def test_settings_of_a_shared_encoder_out_of_range():
 def test_the_registry_checks_types(name, value):
     with pytest.raises(ValueError, match=name):
         spacy.registry.resolve({"x": {"@architectures": "spacy_xlt.Encoder.v1", name: value}})
+
+
+@pytest.mark.parametrize(
+    ("block", "adapter"),
+    [
+        ('"spacy_xlt.LoRA.v1"', LoRASettings(8, 16.0, 0.0, None)),
+        (
+            '"spacy_xlt.LoRA.v1"\nrank = 2\nalpha = 4.0\ndropout = 0.1\ntargets = ["query"]',
+            LoRASettings(2, 4.0, 0.1, ("query",)),
+        ),
+        ('"spacy_xlt.Bottleneck.v1"\nwidth = 7', BottleneckSettings(7)),
+        ('"spacy_xlt.Prefix.v1"\nlength = 5', PrefixSettings(5)),
+    ],
+)
+def test_adapters_from_a_config(block, adapter):
+    model = resolve(
+        '[x]\n@architectures = "spacy_xlt.TextCat.v1"\n'
+        '[x.encoder]\n@architectures = "spacy_xlt.Encoder.v1"\n'
+        f"[x.adapter]\n@architectures = {block}"
+    )
+    assert model.shims[0].settings.adapter == adapter
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda: build_lora_v1(rank=0), "rank is 0; allowed is 1 or more"),
+        (lambda: build_lora_v1(alpha=-1.0), "alpha is -1.0; allowed is 0 or more"),
+        (lambda: build_lora_v1(dropout=1.0), "dropout is 1.0; allowed is 0 to 0.99"),
+        (lambda: build_bottleneck_v1(width=0), "width is 0; allowed is 1 or more"),
+        (lambda: build_prefix_v1(length=0), "length is 0; allowed is 1 or more"),
+    ],
+)
+def test_adapters_out_of_range(build, message):
+    with pytest.raises(ValueError, match=message):
+        build()
+
+
+def test_an_adapter_in_an_encoder_that_is_not_trained():
+    with pytest.raises(ValueError, match="freeze is 'encoder', but there is an adapter to train"):
+        build_textcat_v1(encoder=build_encoder_v1(), freeze="encoder", adapter=build_lora_v1())
+
+
+def test_a_head_on_another_components_encoder():
+    model = resolve(
+        '[x]\n@architectures = "spacy_xlt.SharedEncoder.v1"\nupstream = "topic"\nnO = 2'
+    )
+    assert model.get_ref("shared_vectors").shims[0].upstream == "topic"
+    assert model.get_ref("output_layer").get_dim("nO") == 2
+    with pytest.raises(ValueError, match="average_last is 2.0; allowed is 0 to 1"):
+        build_shared_encoder_v1(upstream="topic", average_last=2.0)

@@ -8,6 +8,7 @@ from . import benchmark as _benchmark  # noqa: F401
 from . import calibrate as _calibrate  # noqa: F401
 from . import compare as _compare  # noqa: F401
 from . import data as _data  # noqa: F401
+from . import delta as _delta  # noqa: F401
 from . import distill as _distill  # noqa: F401
 from . import encoder as _encoder  # noqa: F401
 from . import ensemble as _ensemble  # noqa: F401

@@ -166,8 +166,9 @@ def package(
     versioned = f"{full_name}-{meta['version']}"
     card = None if metrics is None else make_card(pipeline, meta, metrics, corpus)
     out.mkdir(parents=True, exist_ok=True)
-    # A copy, two more while it is packed, and the wheel.
-    check_disk_space(out, 4 * folder_size(pipeline))
+    # A copy, two more while it is packed, and the wheel; one more, in fp32, if LoRA is merged.
+    adapted = has_adapter(pipeline)
+    check_disk_space(out, (8 if adapted else 4) * folder_size(pipeline))
     with staged_results(out / versioned) as staging:
         work = staging.with_name("work")  # goes with the staging directory
         work.mkdir()
@@ -175,7 +176,7 @@ def package(
         srsly.write_json(meta_path, meta)
         try:
             make_package(
-                pipeline.resolve(),
+                merged_copy(pipeline, work / "merged") if adapted else pipeline.resolve(),
                 work,
                 meta_path=meta_path,
                 create_sdist=False,
@@ -231,6 +232,28 @@ def read_meta(
     meta["requirements"] = [own, *others]
     meta["description"] = meta.get("description") or "Text classification in many languages"
     return meta
+
+
+def has_adapter(pipeline: Path) -> bool:
+    """Whether a pipeline, or a member of its ensembles, has an adapter."""
+    from ..encoder_files import ADAPTER_FILE
+
+    return any(pipeline.rglob(ADAPTER_FILE))
+
+
+def merged_copy(pipeline: Path, copy: Path) -> Path:
+    """A copy of a pipeline that does not need the peft library: LoRA is part of its weights.
+
+    RETURNS (Path): The copy.
+    RAISES (ValueError): If the pipeline cannot be loaded.
+    """
+    from ..components.deltas import merge_adapters
+    from ._pipeline import load_pipeline
+
+    nlp = load_pipeline(str(pipeline))
+    merge_adapters(nlp)
+    nlp.to_disk(copy)
+    return copy
 
 
 def make_card(

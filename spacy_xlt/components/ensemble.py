@@ -66,6 +66,11 @@ class XltEnsemble(Pipe):
         return list(self.cfg["labels"])
 
     @property
+    def members(self) -> List[Language]:
+        """The pipelines that it is made of."""
+        return list(self._members)
+
+    @property
     def encoder_record(self) -> EncoderRecord:
         """The members' encoders in one record: each name and variant once."""
         records = [getattr(pipe, "encoder_record", {}) for pipe in self._pipes]
@@ -139,6 +144,14 @@ class XltEnsemble(Pipe):
             components=[task.component for task in tasks],
             weights=shares,
         )
+        self._share_encoders()
+
+    def _share_encoders(self) -> None:
+        """Let members with the same encoder run it once."""
+        owners: List[XltTextCat] = []
+        for pipe in self._pipes:
+            if isinstance(pipe, XltTextCat) and not any(map(pipe.share_encoder, owners)):
+                owners.append(pipe)
 
     def predict(self, docs: Iterable[Doc]) -> numpy.ndarray:
         """Mean probability of every label for every document. Shape: (n_docs, n_labels)"""
@@ -210,6 +223,7 @@ class XltEnsemble(Pipe):
         def read_members(folder: Path) -> None:
             n_members = len(self.cfg["components"])
             self._members = [util.load_model(folder / str(i)) for i in range(n_members)]
+            self._share_encoders()
 
         readers: Dict[str, Callable[[Path], Any]] = {
             "cfg": lambda p: self.cfg.update(srsly.read_json(p)),
@@ -238,6 +252,7 @@ class XltEnsemble(Pipe):
                 config = util.load_config_from_str(row["config"])
                 member = util.load_model_from_config(config, auto_fill=True)
                 self._members.append(member.from_bytes(row["data"]))
+            self._share_encoders()
 
         readers: Dict[str, Callable[[bytes], Any]] = {
             "cfg": lambda content: self.cfg.update(srsly.json_loads(content)),

@@ -222,8 +222,8 @@ class XltTextCat(TrainablePipe):
 
     @property
     def encoder_record(self) -> EncoderRecord:
-        """Where the encoder came from and which variant it is; empty if it is shared."""
-        return self._shim.record
+        """Where the encoder came from and which variant it is; empty if a transformer has it."""
+        return {} if self._encoder_shim is None else self._encoder_shim.record
 
     @property
     def exclusive(self) -> bool:
@@ -232,12 +232,27 @@ class XltTextCat(TrainablePipe):
 
     @property
     def reads_text(self) -> bool:
-        """Whether it needs nothing of a Doc but its text: it has an encoder of its own."""
-        return self._shim.reading is not None
+        """Whether it needs nothing of a Doc but its text: it has an encoder of its own, or uses
+        that of another classifier."""
+        return self._encoder_shim is not None
 
     @property
     def _shim(self) -> "TextCatShim":
         return cast("TextCatShim", self.model.get_ref("output_layer").shims[0])
+
+    @property
+    def _encoder_shim(self) -> Optional["TextCatShim"]:
+        """What holds the encoder that reads texts: its own, or that of the classifier whose encoder
+        it shares. None if a `transformer` component has it.
+
+        RAISES (ValueError): If that classifier is not in the pipeline.
+        """
+        if self._shim.reading is not None:
+            return self._shim
+        if self.model.has_ref("shared_vectors"):
+            upstream: Any = self.model.get_ref("shared_vectors").shims[0]
+            return cast("TextCatShim", upstream.owner)
+        return None
 
     @property
     def _tok2vec(self) -> Model[List[Doc], List[Floats2d]]:
@@ -309,7 +324,7 @@ class XltTextCat(TrainablePipe):
         self.cfg["zero_abstained"] = zero_scores
 
     def _predict_logits(self, docs: List[Doc]) -> Floats2d:
-        if self._shim.reading is None and not any(len(doc) for doc in docs):
+        if self._encoder_shim is None and not any(len(doc) for doc in docs):
             # Listeners need a token in at least one document; a head does with vectors of none.
             nothing = self.model.ops.alloc2f(len(docs), 0)
             return self.model.get_ref("output_layer").predict(nothing)
@@ -336,9 +351,9 @@ class XltTextCat(TrainablePipe):
             set_doc_warning(doc, self.name, warning)
 
     def _unknown_shares(self, texts: List[str]) -> List[float]:
-        if self._shim.reading is None:  # another component divides texts into pieces
+        if self._encoder_shim is None:  # another component divides texts into pieces
             return [0.0] * len(texts)
-        return self._shim.unknown_shares(texts)
+        return self._encoder_shim.unknown_shares(texts)
 
     def _decide(self, docs: List[Doc], scores: numpy.ndarray) -> numpy.ndarray:
         """Write who gets an answer; returns the scores for `doc.cats`."""
@@ -362,8 +377,8 @@ class XltTextCat(TrainablePipe):
         """The vector of each document that the head sees. Shape: (n_docs, width)"""
         from ..layers.device import to_ops
 
-        shim = self._shim
-        if shim.reading is None:
+        shim = self._encoder_shim
+        if shim is None:
             raise ValueError(
                 f"'{self.name}' shares its encoder with the pipeline; take vectors from the "
                 f"'transformer' component instead."
@@ -405,7 +420,7 @@ class XltTextCat(TrainablePipe):
     def find_pieces(self, docs: Iterable[Doc]) -> Optional[List[numpy.ndarray]]:
         """Characters of each document's word pieces, from and up to; None if it has no tokenizer
         of its own. Shape of each: (n_pieces, 2)"""
-        tokenizer = self._shim.tokenizer
+        tokenizer = None if self._encoder_shim is None else self._encoder_shim.tokenizer
         if tokenizer is None:
             return None
         return [offsets for _, offsets in tokenizer.encode_with_offsets([d.text for d in docs])]
@@ -415,7 +430,7 @@ class XltTextCat(TrainablePipe):
 
         RETURNS (List[Tuple[int, int]]): Empty if another component divides texts into pieces.
         """
-        return [] if self._shim.reading is None else self._shim.count_pieces(texts)
+        return [] if self._encoder_shim is None else self._encoder_shim.count_pieces(texts)
 
     def set_forecasts(self, forecasts: Dict[str, StoredForecast]) -> None:
         """Keep what to expect in languages without labels, for warnings (`doc._.xlt_warning`).
@@ -465,7 +480,7 @@ class XltTextCat(TrainablePipe):
         gold = self._read_gold(examples)
         docs = [eg.predicted for eg in examples]
         total = float(gold.weights.sum())
-        if total <= 0.0 or (shim.reading is None and not any(len(doc) for doc in docs)):
+        if total <= 0.0 or (self._encoder_shim is None and not any(len(doc) for doc in docs)):
             return losses
         if shim.reading is None:
             # The shared encoder divides by nothing, so its gradient is that of the mean.
@@ -569,6 +584,37 @@ class XltTextCat(TrainablePipe):
         encoder = self._shim.classifier.encoder
         return 0 if encoder is None else encoder.n_layers
 
+    def merge_adapter(self) -> bool:
+        """Let LoRA become part of the encoder's weights. False if there is none."""
+        return self._shim.merge_adapter()
+
+    def share_encoder(self, other: "XltTextCat") -> bool:
+        """Use another classifier's encoder if it is the same, so that it runs once for both.
+
+        For prediction only. RETURNS (bool): False if they differ.
+        """
+        return self._shim.share_encoder(other._shim)
+
+    # spaCy introduces components that have all of these to those after them. Nothing is handed
+    # over, so there is nothing to list: a head asks for the vectors of texts when it needs them.
+    listeners: Sequence[Model] = ()
+    listening_components: Sequence[str] = ()
+    listener_map: Dict[str, Sequence[Model]] = {}
+
+    def add_listener(self, listener: Model, component_name: str) -> None:
+        """Nothing."""
+
+    def remove_listener(self, listener: Model, component_name: str) -> bool:
+        """Nothing."""
+        return False
+
+    def find_listeners(self, component: Any) -> None:
+        """Let a classifier after this one share its encoder, if it was told to."""
+        if isinstance(component, XltTextCat) and component.model.has_ref("shared_vectors"):
+            upstream: Any = component.model.get_ref("shared_vectors").shims[0]
+            if upstream.upstream == self.name and self._shim.reading is not None:
+                upstream.link(self._shim)
+
     def set_run_length(self, n_steps: int) -> None:
         """Tell how many steps the run will have; called by `spacy_xlt.run_length.v1`."""
         self._shim.set_run_length(n_steps)
@@ -660,11 +706,11 @@ class XltTextCat(TrainablePipe):
         from ..layers.probe import fit_probe
 
         texts, gold = self._read_labelled(examples)
-        if self._shim.reading is None or self.probe_strength == 0.0 or not texts:
+        if self._encoder_shim is None or self.probe_strength == 0.0 or not texts:
             self._set_head(*self._shim.head_rows([None] * len(self.labels)))
             return
         head = fit_probe(
-            self._shim.features(texts),
+            self._encoder_shim.features(texts),
             gold.targets,
             gold.known,
             gold.weights,
@@ -811,7 +857,7 @@ class XltTextCat(TrainablePipe):
             "vocab": lambda p: self.vocab.to_disk(p),
             "model": lambda p: self._shim.to_disk(p),
         }
-        if self._shim.reading is None:
+        if self.model.has_ref("tok2vec"):
             writers["tok2vec"] = lambda p: p.write_bytes(self._tok2vec.to_bytes())
         util.to_disk(path, writers, exclude)
 
@@ -826,7 +872,7 @@ class XltTextCat(TrainablePipe):
             "vocab": lambda p: self.vocab.from_disk(p),
             "model": read_model,
         }
-        if self._shim.reading is None:
+        if self.model.has_ref("tok2vec"):
             readers["tok2vec"] = lambda p: self._tok2vec.from_bytes(p.read_bytes())
         util.from_disk(path, readers, exclude)
         return self

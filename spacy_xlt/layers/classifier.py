@@ -1,5 +1,6 @@
 """Encoder, pooling and head in one torch module."""
 
+from dataclasses import replace
 from functools import partial
 from typing import Any, Callable, Dict, Iterable, Optional, Sequence
 
@@ -8,7 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from ..types import Freeze
+from ..types import AdapterSettings, Freeze
+from .adapters import is_adapter_name
 from .dropout import Dropout
 from .encoder import Encoder, build_encoder
 from .neighbours import Neighbours
@@ -105,6 +107,7 @@ class TextClassifier(nn.Module):
 
         what (Freeze): "none", "embeddings" (the word-piece table), a number N (everything below
             the layers, and the N lowest layers), "half" (the lower half of them), or "encoder".
+            With an adapter, the encoder's own parameters are left untouched all the same.
         RAISES (ValueError): If it is none of these.
         """
         if self.encoder is None:
@@ -112,7 +115,8 @@ class TextClassifier(nn.Module):
         n_layers = self.encoder.n_layers
         if what == "half":
             what = n_layers // 2
-        for _, parameter, depth in self.encoder.named_depths():
+        has_adapter = self.encoder.adapter is not None
+        for name, parameter, depth in self.encoder.named_depths():
             if isinstance(what, int) and not isinstance(what, bool) and 0 <= what <= n_layers:
                 frozen = depth <= what
             elif what in ("none", "embeddings", "encoder"):
@@ -123,7 +127,24 @@ class TextClassifier(nn.Module):
                     f"freeze is {what!r}. Allowed are 'none', 'embeddings', 'half', 'encoder', "
                     f"or a number of lowest layers from 0 to {n_layers}."
                 )
+            if has_adapter and not is_adapter_name(name):
+                frozen = True
             parameter.requires_grad_(not frozen)
+
+    def set_adapter(self, adapter: Optional[AdapterSettings], freeze: Freeze) -> None:
+        """Have an adapter in the layers that `freeze` does not name, or none.
+
+        RAISES (ValueError): If the encoder cannot have it.
+        """
+        if self.encoder is None:
+            return
+        if adapter is not None:
+            self.freeze(freeze)  # refuses what is no such setting
+            n_layers = self.encoder.n_layers
+            frozen = {"half": n_layers // 2, "encoder": n_layers}
+            n_below = freeze if isinstance(freeze, int) else frozen.get(freeze, 0)
+            adapter = replace(adapter, n_below=n_below)
+        self.encoder.set_adapter(adapter)
 
     def halve_frozen(self) -> None:
         """Bring the encoder's frozen matrices to fp16, in which it keeps them.
@@ -162,6 +183,7 @@ def assemble_classifier(
     *,
     normalize: bool,
     attention: str = "eager",
+    adapter: Optional[AdapterSettings] = None,
 ) -> TextClassifier:
     """Build a classifier around tensors, without copying them.
 
@@ -170,6 +192,7 @@ def assemble_classifier(
     tensors (Dict[str, Tensor]): The tensors by name.
     normalize (bool): Whether pooled vectors get unit length.
     attention (str): "eager" or "sdpa".
+    adapter (Optional[AdapterSettings]): That of the encoder.
     RETURNS (TextClassifier): The classifier.
     RAISES (ValueError): If tensors are missing, unknown or of the wrong shape.
     """
@@ -177,6 +200,8 @@ def assemble_classifier(
         raise ValueError("The classifier's weights are incomplete: 'head.weight' is missing.")
     n_labels, width = tensors["head.weight"].shape
     encoder = None if config is None else build_encoder(config, attention=attention)
+    if encoder is not None:
+        encoder.set_adapter(adapter)
     classifier = TextClassifier(encoder, width, n_labels, normalize=normalize)
     if "neighbours.vectors" in tensors:
         n_texts = tensors["neighbours.vectors"].shape[0]

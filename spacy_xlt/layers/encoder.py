@@ -14,6 +14,8 @@ from transformers.modeling_utils import no_init_weights
 from transformers.utils import logging
 
 from ..encoder_files import CONFIG_FILE, check_encoder_config, read_encoder_config
+from ..types import AdapterSettings, LoRASettings
+from .adapters import add_adapter, merge_lora
 from .device import autocast
 from .dropout import Dropout
 from .packed_bert import (
@@ -59,6 +61,7 @@ class Encoder(nn.Module):
     def __init__(self, transformer: nn.Module):
         super().__init__()
         self.transformer: Any = transformer
+        self.adapter: Optional[AdapterSettings] = None
         self._prediction_maps: Optional[List[LayerMaps]] = None
 
     @property
@@ -222,6 +225,42 @@ class Encoder(nn.Module):
         raise ValueError(
             f"Cannot find the {self.n_layers} layers of a '{self.model_type}' encoder."
         )
+
+    def set_adapter(self, adapter: Optional[AdapterSettings]) -> None:
+        """Have an adapter, or none. LoRA that is there already becomes part of the weights.
+
+        RAISES (ValueError): If the encoder cannot have it, or has one that cannot be merged.
+        """
+        if adapter == self.adapter:
+            return
+        if isinstance(self.adapter, LoRASettings):
+            merge_lora(self.transformer)
+        elif self.adapter is not None:
+            raise ValueError(
+                f"The encoder has the adapter {self.adapter}, which cannot become part of its "
+                f"weights. Set the same adapter in the component's model, or start from a pipeline "
+                f"without."
+            )
+        self.adapter = None
+        if adapter is None:
+            return
+        if not (self.is_packed or isinstance(adapter, LoRASettings)):
+            raise ValueError(
+                f"A '{self.model_type}' encoder cannot have the adapter {adapter}: only those of "
+                f"the BERT family can. Use spacy_xlt.LoRA.v1."
+            )
+        if adapter.n_below >= self.n_layers:
+            raise ValueError(
+                f"freeze leaves none of the encoder's {self.n_layers} layers to an adapter. Set "
+                f"freeze to 'embeddings', or adapter to null to train the head only."
+            )
+        prefix = self._layers_prefix()
+        layers = [
+            (f"{prefix}{i}".removeprefix("transformer."), self.get_submodule(f"{prefix}{i}"))
+            for i in range(adapter.n_below, self.n_layers)
+        ]
+        add_adapter(self.transformer, layers, adapter)
+        self.adapter = adapter
 
     def to_json(self) -> Dict[str, Any]:
         """The configuration, as `config.json` holds it."""

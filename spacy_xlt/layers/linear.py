@@ -8,6 +8,7 @@ from torch.nn import functional as F
 
 # From rows, and whether GELU follows, to rows.
 LinearMap = Callable[[Tensor, bool], Tensor]
+MakeMap = Callable[[Sequence[nn.Linear], torch.dtype], LinearMap]
 # Rows for which the CPU's kernels lay out weights; the choice hardly matters.
 _TYPICAL_ROWS = 512
 

@@ -7,17 +7,18 @@ array of pieces, and only attention sees windows, in groups of like length.
 
 import math
 from dataclasses import dataclass
-from typing import Any, Callable, List, Optional, Sequence, Tuple
+from functools import partial
+from typing import Any, List, Optional, Sequence, Tuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from .adapters import prediction_map, training_map
 from .dropout import Dropout
-from .linear import LinearMap, can_lay_out, cast_map, laid_out_map
+from .linear import LinearMap, MakeMap, can_lay_out, cast_map, laid_out_map
 from .windows import AttentionGroup, WindowBatch
 
-MakeMap = Callable[[Sequence[nn.Linear], torch.dtype], LinearMap]
 MODEL_TYPES = ("bert", "roberta", "xlm-roberta")
 
 
@@ -35,32 +36,38 @@ def supports_packing(transformer: Any) -> bool:
 @dataclass(frozen=True)
 class LayerMaps:
     """The linear maps of a layer: to queries, keys and values side by side, from attention's
-    result, and to and from the inner width."""
+    result, and to and from the inner width.
+
+    prefix (Optional[Tensor]): Keys and values that all windows attend to. Shape: (2, n, width)
+    """
 
     qkv: LinearMap
     attended: LinearMap
     inner: LinearMap
     outer: LinearMap
+    prefix: Optional[Tensor]
 
 
 def maps_for_training(layers: Sequence[Any], dtype: torch.dtype) -> List[LayerMaps]:
     """The maps of layers with the weights of this moment, which gradients go through."""
-    return [_make_maps(layer, dtype, cast_map) for layer in layers]
+    return [_make_maps(layer, dtype, training_map) for layer in layers]
 
 
 def maps_for_prediction(layers: Sequence[Any], dtype: torch.dtype) -> List[LayerMaps]:
     """The maps of layers, fast and once for all."""
     make = laid_out_map if can_lay_out(next(layers[0].parameters()).device) else cast_map
-    return [_make_maps(layer, dtype, make) for layer in layers]
+    return [_make_maps(layer, dtype, partial(prediction_map, make=make)) for layer in layers]
 
 
 def _make_maps(layer: Any, dtype: torch.dtype, make: MakeMap) -> LayerMaps:
     own = layer.attention.self
+    prefix = getattr(own, "prefix", None)
     return LayerMaps(
         qkv=make([own.query, own.key, own.value], dtype),
         attended=make([layer.attention.output.dense], dtype),
         inner=make([layer.intermediate.dense], dtype),
         outer=make([layer.output.dense], dtype),
+        prefix=None if prefix is None else prefix.to(dtype),
     )
 
 
@@ -111,7 +118,7 @@ def run_layers(
     """
     for layer, own in zip(layers, maps, strict=True):
         n_heads = layer.attention.self.num_attention_heads
-        context = _attend(own.qkv(x.to(dtype), False), groups, n_heads, dropout)
+        context = _attend(own.qkv(x.to(dtype), False), groups, n_heads, dropout, own.prefix)
         x = x + dropout(own.attended(context, False))
         x = _norm(layer.attention.output.LayerNorm, x)
         x = x + dropout(own.outer(own.inner(x.to(dtype), True), False))
@@ -123,21 +130,35 @@ def _norm(module: nn.LayerNorm, x: Tensor) -> Tensor:
     return F.layer_norm(x, module.normalized_shape, module.weight, module.bias, module.eps)
 
 
-def _attend(qkv: Tensor, groups: List[AttentionGroup], n_heads: int, dropout: Dropout) -> Tensor:
+def _attend(
+    qkv: Tensor,
+    groups: List[AttentionGroup],
+    n_heads: int,
+    dropout: Dropout,
+    prefix: Optional[Tensor],
+) -> Tensor:
     parts = [
-        _attend_group(rows, group, n_heads, dropout)
+        _attend_group(rows, group, n_heads, dropout, prefix)
         for rows, group in zip(qkv.split([g.n_pieces for g in groups]), groups, strict=True)
     ]
     return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
-def _attend_group(rows: Tensor, group: AttentionGroup, n_heads: int, dropout: Dropout) -> Tensor:
+def _attend_group(
+    rows: Tensor,
+    group: AttentionGroup,
+    n_heads: int,
+    dropout: Dropout,
+    prefix: Optional[Tensor],
+) -> Tensor:
     n, longest, width = group.n_windows, group.longest, rows.shape[1] // 3
     index, mask = group.to_torch(rows.device)
     if index is not None:
         rows = _Scatter.apply(rows, index, n * longest)
     heads = rows.view(n, longest, 3, n_heads, width // n_heads).permute(2, 0, 3, 1, 4)
     q, k, v = heads.unbind(0)
+    if prefix is not None:
+        k, v, mask = _put_before(prefix, k, v, mask)
     # The fused kernel is fast forward, but on a CPU its backward pass is half of a step.
     if torch.is_grad_enabled() and rows.device.type == "cpu":
         context = _attend_stepwise(q, k, v, mask, dropout)
@@ -145,6 +166,22 @@ def _attend_group(rows: Tensor, group: AttentionGroup, n_heads: int, dropout: Dr
         context = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=dropout.rate)
     context = context.transpose(1, 2).reshape(n * longest, width)
     return context if index is None else _Gather.apply(context, index)
+
+
+def _put_before(
+    prefix: Tensor, k: Tensor, v: Tensor, mask: Optional[Tensor]
+) -> Tuple[Tensor, Tensor, Optional[Tensor]]:
+    """Keys, values and mask with a prefix before those of each window.
+
+    prefix (Tensor): Its keys and values. Shape: (2, length, width)
+    """
+    n, n_heads, _, width = k.shape
+    length = prefix.shape[1]
+    own = prefix.view(2, 1, length, n_heads, width).transpose(2, 3).expand(-1, n, -1, -1, -1)
+    k, v = torch.cat([own[0], k], dim=2), torch.cat([own[1], v], dim=2)
+    if mask is not None:
+        mask = torch.cat([mask.new_ones(n, 1, 1, length), mask], dim=3)
+    return k, v, mask
 
 
 def _attend_stepwise(

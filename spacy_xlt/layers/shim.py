@@ -2,7 +2,7 @@
 
 import copy
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Tuple, Union
 
@@ -13,7 +13,15 @@ from torch import Tensor
 
 from ..encoder_files import MODEL_TYPES, EncoderRecord, read_encoder_record
 from ..pieces import BoundedCache, PieceTokenizer, text_hash
-from ..types import EncoderSettings, Freeze, HalfPrecision, Pooling, Precision
+from ..types import (
+    AdapterSettings,
+    EncoderSettings,
+    Freeze,
+    HalfPrecision,
+    LoRASettings,
+    Pooling,
+    Precision,
+)
 from .attribution import PathToText, PieceAttribution, attribute_pieces
 from .averaging import RunningMean, interpolate
 from .classifier import TextClassifier, assemble_classifier
@@ -41,6 +49,7 @@ class ClassifierSettings:
     """How a classifier trains and predicts; `architectures.build_textcat_v1` explains each."""
 
     freeze: Freeze = "embeddings"
+    adapter: Optional[AdapterSettings] = None
     rate_factor: float = 1.0
     head_rate_factor: float = 2.0
     layer_decay: float = 1.0
@@ -77,6 +86,9 @@ class TextCatShim(Shim):
         self._pieces: BoundedCache[numpy.ndarray] = BoundedCache(CACHE_BYTES)
         self._features: BoundedCache[numpy.ndarray] = BoundedCache(CACHE_BYTES)
         self._frozen = WindowCache(CACHE_BYTES)
+        # Whether other heads use its encoder, and whose encoder it uses in place of its own.
+        self.is_shared = False
+        self._source: Optional[TextCatShim] = None
         # Of the texts that were read last, by hash.
         self._unknown_shares: Dict[bytes, float] = {}
         self._reset()
@@ -89,6 +101,8 @@ class TextCatShim(Shim):
         # What is trained as it was before the first step, where prediction counts it.
         self._start: Dict[str, Tensor] = {}
         self._inference: Optional[TextClassifier] = None
+        # Vectors of the texts that were predicted last, and the classifier that made them.
+        self._last_vectors: Tuple[Optional[TextClassifier], Dict[str, Tensor]] = (None, {})
         self._warned: set = set()
 
     # -- the classifier ---------------------------------------------------------------------
@@ -114,12 +128,14 @@ class TextCatShim(Shim):
         record: Optional[EncoderRecord] = None,
     ) -> None:
         """Take a classifier, forgetting everything about an earlier one."""
+        classifier.set_adapter(self.settings.adapter, self.settings.freeze)
         classifier.freeze(self.settings.freeze)
         classifier.widen_trained()
         self._model = classifier.to(resolve_device(self.settings.device))
         self.tokenizer = tokenizer
         self.record = record or {}
         self.frozen_stamps = {}
+        self._source = None
         self._pieces.clear()
         self._features.clear()
         self._frozen.clear()
@@ -142,6 +158,7 @@ class TextCatShim(Shim):
         classifier = TextClassifier(
             encoder, encoder.width, n_labels, normalize=self.reading.normalize
         )
+        classifier.set_adapter(self.settings.adapter, self.settings.freeze)
         if self.settings.half_precision != "none":
             classifier.freeze(self.settings.freeze)
             classifier.halve_frozen()
@@ -152,6 +169,18 @@ class TextCatShim(Shim):
                 f"vectors for {encoder.piece_table.shape[0]}. They do not belong together."
             )
         self.set_classifier(classifier, tokenizer, read_encoder_record(path))
+
+    def merge_adapter(self) -> bool:
+        """Let LoRA become part of the encoder's weights, so that nothing needs the peft library.
+
+        RETURNS (bool): False if there is no LoRA; other adapters stay as they are.
+        """
+        if not isinstance(self.settings.adapter, LoRASettings):
+            return False
+        self._load_means(self.classifier)
+        self.settings = replace(self.settings, adapter=None)
+        self.set_classifier(self.classifier, self.tokenizer, self.record)
+        return True
 
     def set_run_length(self, n_steps: int) -> None:
         """Tell how many steps the run will have, which averaging needs to know."""
@@ -203,7 +232,7 @@ class TextCatShim(Shim):
             classifier = self._for_inference()
             if isinstance(texts, Tensor):
                 return classifier.head(texts.to(classifier.device)).float()
-            vectors = self._embed(classifier, texts)
+            vectors = self._vectors(texts)
             logits = classifier.head(vectors).float()
             if classifier.neighbours is None or not self.settings.neighbours:
                 return logits
@@ -217,7 +246,44 @@ class TextCatShim(Shim):
     def embed(self, texts: Sequence[str]) -> Tensor:
         """Pooled vectors of texts, as the head sees them. Shape: (n_docs, width)"""
         with torch.inference_mode():
-            return self._embed(self._for_inference(), texts)
+            return self._vectors(texts)
+
+    def share_encoder(self, other: "TextCatShim") -> bool:
+        """Use the encoder of another classifier if it gives the same vectors as the own one.
+
+        For prediction only: the encoder runs once for a batch that both classify, and one of the
+        two is forgotten.
+
+        RETURNS (bool): False if they differ.
+        """
+        if not self.is_ready or not other.is_ready or self._reads_like() != other._reads_like():
+            return False
+        mine, theirs = self._encoder_tensors(), other._encoder_tensors()
+        same = (
+            tensor.dtype == theirs[name].dtype and torch.equal(tensor, theirs[name])
+            for name, tensor in mine.items()
+        )
+        if not mine or mine.keys() != theirs.keys() or not all(same):
+            return False
+        self.classifier.encoder = other.classifier.encoder
+        self._inference = None
+        self._source = other
+        other.is_shared = True
+        return True
+
+    def _reads_like(self) -> Tuple[Any, ...]:
+        """All that vectors depend on besides weights."""
+        encoder = self.classifier.encoder
+        if encoder is None or self.reading is None:
+            return ()
+        return (
+            replace(self.reading, path=None, pooling=self.pooling, prefix=self.prefix),
+            (self._dtype, self.classifier.device, self.settings.max_predict_pieces),
+            (encoder.to_json(), encoder.adapter, self._tokenizer.to_json()),
+        )
+
+    def _encoder_tensors(self) -> Dict[str, Tensor]:
+        return {name: t for name, t in self.tensors().items() if name.startswith("encoder.")}
 
     def prepare_encoder_run(self, texts: Sequence[str]) -> EncoderRun:
         """The encoder's part of predicting texts, ready to be timed.
@@ -438,6 +504,23 @@ class TextCatShim(Shim):
         )
         return pack_into_batches(windows, max_pieces=max_pieces)
 
+    def _vectors(self, texts: Sequence[str]) -> Tensor:
+        """Pooled vectors to predict with; where others share them, each text is computed once."""
+        if self._source is not None:
+            return self._source._vectors(texts)
+        classifier = self._for_inference()
+        if not self.is_shared or not texts:
+            return self._embed(classifier, texts)
+        made_by, known = self._last_vectors  # another thread may replace it
+        if made_by is not classifier:
+            known = {}
+        missing = [text for text in dict.fromkeys(texts) if text not in known]
+        if missing:
+            made = self._embed(classifier, missing)
+            known = {**known, **dict(zip(missing, made, strict=True))}
+            self._last_vectors = classifier, {text: known[text] for text in texts}
+        return torch.stack([known[text] for text in texts])
+
     def _embed(self, classifier: TextClassifier, texts: Sequence[str]) -> Tensor:
         """Pooled vectors; a text that comes more than once is computed once."""
         rows = {text: row for row, text in enumerate(dict.fromkeys(texts))}
@@ -464,10 +547,9 @@ class TextCatShim(Shim):
         return result
 
     def _cached_features(self, texts: Sequence[str]) -> Tensor:
-        """Pooled vectors by the encoder as it is now; only a frozen one's are kept."""
-        is_frozen = self.settings.freeze == "encoder"
+        """Pooled vectors by the encoder as it is now, which are kept until it is trained."""
         keys = [text_hash(text) for text in texts]
-        found = [self._features.get(key) if is_frozen else None for key in keys]
+        found = [self._features.get(key) for key in keys]
         missing = [i for i, vector in enumerate(found) if vector is None]
         if missing:
             with torch.inference_mode():
@@ -475,8 +557,7 @@ class TextCatShim(Shim):
                 vectors = self._embed(self._for_inference(), wanted).cpu().numpy()
             for i, vector in zip(missing, vectors, strict=True):
                 found[i] = vector
-                if is_frozen:
-                    self._features.put(keys[i], vector.copy())
+                self._features.put(keys[i], vector.copy())
         return torch.from_numpy(numpy.stack([v for v in found if v is not None])).to(
             self.classifier.device
         )
@@ -508,6 +589,8 @@ class TextCatShim(Shim):
         self.weight_seen = 0.0
         self.n_steps += 1
         self._inference = None
+        if self.settings.freeze != "encoder":
+            self._features.clear()
         if self.run_length and self.n_steps > (1.0 - self.settings.average_last) * self.run_length:
             if self._mean is None:
                 self._mean = RunningMean(dict(self._trainable()))
@@ -562,11 +645,15 @@ class TextCatShim(Shim):
         }
         self.n_steps = state.n_steps
         self.weight_seen = 0.0
+        self._features.clear()
         self._inference = None
 
     def _warn_of_rate(self, optimizer: Optimizer) -> None:
         rate = float(optimizer.learn_rate) * self.settings.rate_factor
-        trains_encoder = self.classifier.encoder is not None and self.settings.freeze != "encoder"
+        encoder = self.classifier.encoder
+        trains_encoder = encoder is not None and self.settings.freeze != "encoder"
+        # An adapter wants higher rates.
+        trains_encoder = trains_encoder and self.settings.adapter is None
         if trains_encoder and rate > RISKY_RATE and "rate" not in self._warned:
             self._warned.add("rate")
             warnings.warn(
@@ -626,6 +713,7 @@ class TextCatShim(Shim):
             self.tensors(),
             normalize=source.normalize,
             attention="sdpa",
+            adapter=None if source.encoder is None else source.encoder.adapter,
         )
         return classifier.to(source.device).eval()
 
@@ -635,6 +723,7 @@ class TextCatShim(Shim):
         state = dict(self.__dict__)
         # Optimizer state and caches belong to the process that trains.
         state.update(_optimizer=None, _inference=None, weight_seen=0.0, frozen_stamps={})
+        state.update(_last_vectors=(None, {}))
         state.update(_pieces=BoundedCache(CACHE_BYTES), _features=BoundedCache(CACHE_BYTES))
         state.update(_frozen=WindowCache(CACHE_BYTES), _unknown_shares={})
         if self._model is not None and (self._mean is not None or self._start):

@@ -9,6 +9,7 @@ import pytest
 import spacy
 import srsly
 import tiny
+from thinc.api import Adam
 from typer.testing import CliRunner
 
 from spacy_xlt import files
@@ -299,3 +300,32 @@ def test_a_package_installs_with_pip(wheel, tmp_path):
     install = [sys.executable, "-m", "pip", "install", "--no-deps", "--no-index", "--target"]
     subprocess.run([*install, str(target), str(wheel)], check=True, capture_output=True)
     assert predict_apart("xx_tiny_topics", [str(target)])
+
+
+def test_a_package_does_not_need_peft(make_ready, tmp_path):
+    """LoRA is merged; the pipeline stays as it is. A process without the library loads it."""
+    nlp = make_ready(model={"adapter": {"@architectures": "spacy_xlt.LoRA.v1"}})
+    for _ in range(3):
+        nlp.update(tiny.make_examples(nlp), sgd=Adam(1e-2))
+    pipeline = tmp_path / "pipeline"
+    nlp.to_disk(pipeline)
+    before = {path: path.read_bytes() for path in pipeline.rglob("*") if path.is_file()}
+    code, output = run("package", pipeline, tmp_path / "out", "--name", "tiny")
+    assert code == 0, output
+    assert before == {path: path.read_bytes() for path in pipeline.rglob("*") if path.is_file()}
+    (wheel,) = (tmp_path / "out").rglob("*.whl")
+    code, output = run("check-package", wheel, "--pipeline", pipeline)
+    assert code == 0, output
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(tmp_path / "installed")
+    (config,) = (tmp_path / "installed").rglob("config.cfg")
+    program = f"""
+import sys
+sys.modules["peft"] = None
+import spacy
+print(spacy.load({str(config.parent)!r})("jazz hier").cats)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    found, wanted = json.loads(done.stdout.replace("'", '"')), nlp("jazz hier").cats
+    assert found == pytest.approx(wanted, abs=1e-5)
