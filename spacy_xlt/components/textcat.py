@@ -2,6 +2,7 @@
 
 import warnings
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import (
     TYPE_CHECKING,
@@ -13,6 +14,7 @@ from typing import (
     List,
     Optional,
     Sequence,
+    Set,
     Tuple,
     Union,
     cast,
@@ -40,6 +42,7 @@ from .decisions import (
     write_decisions,
 )
 from .gold import Gold, count_labels, read_gold
+from .passes import learn
 from .starting import Started, read_started
 from .warning import StoredForecast, find_warning
 
@@ -463,8 +466,14 @@ class XltTextCat(TrainablePipe):
         gold = self._read_gold(examples)
         docs = [eg.predicted for eg in examples]
         total = float(gold.weights.sum())
-        if total <= 0.0 or (shim.reading is None and not any(len(doc) for doc in docs)):
+        # A critic of languages learns from texts without labels too.
+        needs_labels = shim.settings.robust.language_reversal == 0.0
+        if total <= 0.0 and needs_labels:
             return losses
+        if shim.reading is None and not any(len(doc) for doc in docs):
+            return losses
+        for eg in examples:
+            eg.predicted._.xlt_lang = eg.reference._.xlt_lang
         if shim.reading is None:
             # The shared encoder divides by nothing, so its gradient is that of the mean.
             parts, scale = [list(range(len(docs)))], 1.0 / total
@@ -472,17 +481,34 @@ class XltTextCat(TrainablePipe):
             parts, scale = shim.plan_updates([doc.text for doc in docs]), 1.0
         loss = 0.0
         for part in parts:
-            if not part or gold.weights[part].sum() <= 0.0 and shim.reading is not None:
+            has_labels = shim.reading is None or gold.weights[part].sum() > 0.0
+            if not part or (needs_labels and not has_labels):
                 continue
-            logits, backprop = self.model.begin_update([docs[i] for i in part])
-            part_loss, d_logits = self._get_loss(gold.select(part), logits)
-            backprop(self.model.ops.asarray2f(cast(Any, d_logits * scale)))
-            loss += part_loss
+            loss += self._learn([docs[i] for i in part], gold.select(part), scale)
         shim.weight_seen += total * scale
-        losses[self.name] += sum_of_ranks(loss) / total
+        losses[self.name] += sum_of_ranks(loss) / max(total, 1e-12)
         if sgd is not None:
             self.finish_update(sgd)
         return losses
+
+    def _learn(self, docs: List[Doc], gold: Gold, scale: float) -> float:
+        """Add the gradients of some documents, times a factor. RETURNS (float): Summed loss."""
+        from ..layers.losses import DISAGREEMENTS
+
+        def get_disagreement(
+            a: numpy.ndarray, b: numpy.ndarray
+        ) -> Tuple[float, numpy.ndarray, numpy.ndarray]:
+            return DISAGREEMENTS[self.exclusive](a, b, gold.known, gold.weights)
+
+        return learn(
+            self.model,
+            docs,
+            get_loss=partial(self._get_loss, gold),
+            get_disagreement=get_disagreement,
+            robust=self._shim.settings.robust,
+            second_pass=self._shim.passes.second,
+            scale=scale,
+        )
 
     def get_loss(
         self, examples: Sequence[Example], scores: Floats2d
@@ -493,17 +519,17 @@ class XltTextCat(TrainablePipe):
         RETURNS (Tuple[float, Floats2d]): The loss and the gradient, in the logits' shape.
         """
         gold = self._read_gold(examples)
-        loss, d_scores = self._get_loss(gold, scores)
+        loss, d_scores = self._get_loss(gold, self.model.ops.to_numpy(scores))
         return loss / max(float(gold.weights.sum()), 1e-12), d_scores
 
-    def _get_loss(self, gold: Gold, logits: Floats2d) -> Tuple[float, numpy.ndarray]:
+    def _get_loss(self, gold: Gold, logits: numpy.ndarray) -> Tuple[float, numpy.ndarray]:
         from ..layers.losses import LOSSES, smooth_labels
 
         targets = smooth_labels(
             gold.targets, gold.known, self.label_smoothing, exclusive=self.exclusive
         )
         loss = LOSSES[self.exclusive]
-        return loss(self.model.ops.to_numpy(logits), targets, gold.known, gold.weights)
+        return loss(logits, targets, gold.known, gold.weights)
 
     def _read_gold(self, examples: Sequence[Example]) -> Gold:
         return read_gold(
@@ -568,8 +594,10 @@ class XltTextCat(TrainablePipe):
         for label in self.labels:
             self.vocab.strings.add(label)
         self.cfg["positive_label"] = self._check_positive_label(positive_label)
-        self.cfg["train_langs"] = self._choose_langs(examples, train_langs, started)
-        tuned = {get_doc_language(eg.reference) for eg in examples}
+        # Texts without labels are no source, and nothing is tuned to them.
+        labelled = [eg for eg in examples if eg.reference.cats]
+        self.cfg["train_langs"] = self._choose_langs(labelled, train_langs, started)
+        tuned = _languages(labelled)
         tuned.update([] if started is None else started.tuned_langs)
         self.cfg["tuned_langs"] = sorted(tuned - {"", *self.cfg["train_langs"]})
         if started is not None:
@@ -583,6 +611,7 @@ class XltTextCat(TrainablePipe):
             self._set_head(*self._shim.head_rows([index.get(label) for label in self.labels]))
         else:
             self._start_head(examples)
+        self._shim.langs = sorted(_languages(examples) - {""})
 
     def _initialize_shared(self, examples: List[Example]) -> None:
         self.model.get_ref("output_layer").set_dim("nO", len(self.labels), force=True)
@@ -689,7 +718,7 @@ class XltTextCat(TrainablePipe):
             return [standardize_language(lang) for lang in declared]
         if started is not None and started.train_langs:
             return list(started.train_langs)
-        return sorted({get_doc_language(eg.reference) for eg in examples} - {""})
+        return sorted(_languages(examples) - {""})
 
     def add_label(self, label: str) -> int:
         """Add a label, also to a trained component; its probability starts low or even.
@@ -734,6 +763,11 @@ class XltTextCat(TrainablePipe):
             readers["tok2vec"] = lambda p: self._tok2vec.from_bytes(p.read_bytes())
         util.from_disk(path, readers, exclude)
         return self
+
+
+def _languages(examples: Iterable[Example]) -> Set[str]:
+    """Standard tags of the languages of examples, "" where one is unknown."""
+    return {get_doc_language(eg.reference) for eg in examples}
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from ..types import Freeze
+from .adversary import ChangeInput
 from .dropout import Dropout
 from .encoder import Encoder, build_encoder
 from .window_cache import WindowCache
@@ -48,6 +49,7 @@ class TextClassifier(nn.Module):
         dropout: Dropout,
         frozen: Optional[WindowCache] = None,
         vectors: Optional[Tensor] = None,
+        change: Optional[ChangeInput] = None,
     ) -> Tensor:
         """One vector per document: the weighted mean of its pieces over all its windows.
 
@@ -58,6 +60,7 @@ class TextClassifier(nn.Module):
         frozen (Optional[WindowCache]): Keeps what the encoder's frozen lowest layers give.
         vectors (Optional[Tensor]): What the batches' ids are rows of, to take gradients of; None
             for the encoder's own table of pieces. Shape: (n_rows, width)
+        change (Optional[ChangeInput]): Applied to what enters the encoder's trained layers.
         RETURNS (Tensor): fp32. Shape: (n_docs, width)
         """
         assert self.encoder is not None
@@ -66,7 +69,13 @@ class TextClassifier(nn.Module):
         totals = torch.zeros(n_docs, 1, device=device)
         for batch in batches:
             encode = partial(
-                self.encoder, batch, dtype=dtype, dropout=dropout, frozen=frozen, vectors=vectors
+                self.encoder,
+                batch,
+                dtype=dtype,
+                dropout=dropout,
+                frozen=frozen,
+                vectors=vectors,
+                change=change,
             )
             # Gradients of the vectors want all batches at once; each is computed again for them,
             # so that a long document takes no more memory than a batch.
