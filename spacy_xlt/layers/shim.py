@@ -547,8 +547,8 @@ class TextCatShim(Shim):
         if self._optimizer is None:
             self._optimizer = self._make_optimizer()
         self._optimizer.step(optimizer, self.weight_seen)
-        if self._critic is not None:
-            self._critic.step()
+        if self.critic is not None:  # also in a process whose share was empty so far
+            self.critic.step()
         self.weight_seen = 0.0
         self.n_steps += 1
         self._inference = None
