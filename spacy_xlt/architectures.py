@@ -155,6 +155,7 @@ def build_textcat_v1(
     robust (Optional[RobustSettings]): `spacy_xlt.Robust.v1`: what training adds to its objective.
     nO (Optional[int]): Number of labels; set by the component.
     RETURNS (Model[List[Doc], Floats2d]): The model. Output: logits. Shape: (n_docs, n_labels)
+    RAISES (ValueError): If a setting is out of range, or two of them do not go together.
     """
     from .layers.shim import ClassifierSettings, TextCatShim
     from .layers.textcat import make_textcat
@@ -168,6 +169,13 @@ def build_textcat_v1(
         max_train_windows=max_train_windows,
         max_predict_pieces=max_predict_pieces,
     )
+    robust = robust or RobustSettings()
+    if freeze == "encoder" and robust.changes_pieces:
+        raise ValueError(
+            "mask_rate, drop_rate and subword_rate change the pieces of training texts at each "
+            'reading, but with freeze = "encoder" each is read only once. Set them to 0.0 in the '
+            'component\'s model.robust, or freeze to "half".'
+        )
     settings = ClassifierSettings(
         freeze=freeze,
         rate_factor=rate_factor,
@@ -180,7 +188,7 @@ def build_textcat_v1(
         precision=precision,
         half_precision=half_precision,
         device=device,
-        robust=robust or RobustSettings(),
+        robust=robust,
     )
     return make_textcat(TextCatShim(settings, encoder), nO)
 

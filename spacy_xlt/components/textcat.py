@@ -466,14 +466,14 @@ class XltTextCat(TrainablePipe):
         gold = self._read_gold(examples)
         docs = [eg.predicted for eg in examples]
         total = float(gold.weights.sum())
-        # A critic of languages learns from texts without labels too.
-        needs_labels = shim.settings.robust.language_reversal == 0.0
-        if total <= 0.0 and needs_labels:
+        counts = gold.weights > 0.0
+        if shim.settings.robust.language_reversal > 0.0:
+            # Its critic learns from texts without labels too.
+            counts[:] = True
+            for eg in examples:
+                eg.predicted._.xlt_lang = eg.reference._.xlt_lang
+        if not counts.any() or (shim.reading is None and not any(len(doc) for doc in docs)):
             return losses
-        if shim.reading is None and not any(len(doc) for doc in docs):
-            return losses
-        for eg in examples:
-            eg.predicted._.xlt_lang = eg.reference._.xlt_lang
         if shim.reading is None:
             # The shared encoder divides by nothing, so its gradient is that of the mean.
             parts, scale = [list(range(len(docs)))], 1.0 / total
@@ -481,8 +481,7 @@ class XltTextCat(TrainablePipe):
             parts, scale = shim.plan_updates([doc.text for doc in docs]), 1.0
         loss = 0.0
         for part in parts:
-            has_labels = shim.reading is None or gold.weights[part].sum() > 0.0
-            if not part or (needs_labels and not has_labels):
+            if not part or not counts[part].any() and shim.reading is not None:
                 continue
             loss += self._learn([docs[i] for i in part], gold.select(part), scale)
         shim.weight_seen += total * scale
@@ -495,16 +494,12 @@ class XltTextCat(TrainablePipe):
         """Add the gradients of some documents, times a factor. RETURNS (float): Summed loss."""
         from ..layers.losses import DISAGREEMENTS
 
-        def get_disagreement(
-            a: numpy.ndarray, b: numpy.ndarray
-        ) -> Tuple[float, numpy.ndarray, numpy.ndarray]:
-            return DISAGREEMENTS[self.exclusive](a, b, gold.known, gold.weights)
-
+        disagree = DISAGREEMENTS[self.exclusive]
         return learn(
             self.model,
             docs,
             get_loss=partial(self._get_loss, gold),
-            get_disagreement=get_disagreement,
+            get_disagreement=partial(disagree, known=gold.known, weights=gold.weights),
             robust=self._shim.settings.robust,
             second_pass=self._shim.passes.second,
             scale=scale,

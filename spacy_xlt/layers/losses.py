@@ -10,10 +10,7 @@ Loss = Callable[
     [numpy.ndarray, numpy.ndarray, numpy.ndarray, numpy.ndarray], Tuple[float, numpy.ndarray]
 ]
 # (logits, other logits, known, weights) -> (summed divergence, gradients of both logits)
-Disagreement = Callable[
-    [numpy.ndarray, numpy.ndarray, numpy.ndarray, numpy.ndarray],
-    Tuple[float, numpy.ndarray, numpy.ndarray],
-]
+Disagreement = Callable[..., Tuple[float, numpy.ndarray, numpy.ndarray]]
 
 _TINY = 1e-12
 

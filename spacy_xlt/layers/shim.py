@@ -87,7 +87,7 @@ class TextCatShim(Shim):
         self._pieces: BoundedCache[numpy.ndarray] = BoundedCache(CACHE_BYTES)
         self._features: BoundedCache[numpy.ndarray] = BoundedCache(CACHE_BYTES)
         self._frozen = WindowCache(CACHE_BYTES)
-        # For windows that do not come again.
+        # Keeps nothing: for windows that do not come again.
         self._unkept = WindowCache(0)
         # Of the texts that were read last, by hash.
         self._unknown_shares: Dict[bytes, float] = {}
@@ -337,15 +337,9 @@ class TextCatShim(Shim):
     def passes(self) -> Passes:
         """The passes of training over the same documents.
 
-        RAISES (ValueError): If the encoder does not allow what the settings want of them.
+        RAISES (ValueError): If the tokenizer does not allow what the settings want of them.
         """
         if self._passes is None:
-            if self.settings.freeze == "encoder" and self.settings.robust.changes_pieces:
-                raise ValueError(
-                    "mask_rate, drop_rate and subword_rate change the pieces of training texts at "
-                    'each reading, but with freeze = "encoder" each is read only once. Set them '
-                    'to 0.0 in the component\'s model.robust, or freeze to "half".'
-                )
             self._passes = Passes(self.settings.robust, self.tokenizer)
         return self._passes
 
