@@ -20,6 +20,7 @@ from .types import (
     Pooling,
     Precision,
     PrefixSettings,
+    RobustSettings,
 )
 
 if TYPE_CHECKING:
@@ -65,6 +66,67 @@ def build_encoder_v1(
     )
 
 
+def build_robust_v1(
+    *,
+    agreement: float = 0.0,
+    adversary_radius: float = 0.0,
+    pull_to_start: float = 0.0,
+    mask_rate: float = 0.0,
+    drop_rate: float = 0.0,
+    subword_rate: float = 0.0,
+    subword_sharpness: float = 0.3,
+    language_reversal: float = 0.0,
+) -> RobustSettings:
+    """What training adds to its objective, so that a classifier depends less on the exact words
+    and the language of its training texts. All of it is off unless set, and goes together.
+
+    With an agreement or a radius, each step reads a document twice, which takes twice the time;
+    the loss is the mean of both passes. The pieces of a text are changed in the second pass, or
+    in both where there is a radius; without a second pass, in the only one. Draws are new each
+    time, from training.seed.
+
+    agreement (float): Weight of the difference between the predictions of both passes (R-Drop),
+        0 or more; 1 is a good start.
+    adversary_radius (float): How far the second pass moves what enters the trained layers in the
+        direction that makes the loss larger (FGM), as a share of its length, 0 or more.
+    pull_to_start (float): How strongly the encoder is drawn to the weights it started from
+        (L2-SP), 0 or more: in each step by the learning rate times this, as weight decay draws
+        weights to zero.
+    mask_rate (float): Share of a text's word pieces that are masked, in [0, 1).
+    drop_rate (float): Share of them that are left out, in [0, 1).
+    subword_rate (float): Share of a text's words that are divided into other pieces than usual,
+        in [0, 1]. Needs a unigram tokenizer, such as those of XLM-R and multilingual E5.
+    subword_sharpness (float): How often such a word is divided as usual nevertheless: at 1 as
+        often as the unigram model says, at 0 no more often than in any other way. English gets
+        about 1.4 times as many pieces at 0.3, and 1.8 times at 0.2.
+    language_reversal (float): Weight of a classifier of languages against which the encoder is
+        trained, 0 or more. The training corpus needs texts in several languages, of which only
+        those of the source need labels.
+    RETURNS (RobustSettings): The settings.
+    """
+    _check_range(
+        0.0,
+        inf,
+        agreement=agreement,
+        adversary_radius=adversary_radius,
+        pull_to_start=pull_to_start,
+        subword_sharpness=subword_sharpness,
+        language_reversal=language_reversal,
+    )
+    _check_range(0.0, 0.99, mask_rate=mask_rate, drop_rate=drop_rate)
+    _check_range(0.0, 1.0, subword_rate=subword_rate)
+    return RobustSettings(
+        agreement=agreement,
+        adversary_radius=adversary_radius,
+        pull_to_start=pull_to_start,
+        mask_rate=mask_rate,
+        drop_rate=drop_rate,
+        subword_rate=subword_rate,
+        subword_sharpness=subword_sharpness,
+        language_reversal=language_reversal,
+    )
+
+
 def build_textcat_v1(
     *,
     encoder: EncoderSettings,
@@ -83,6 +145,7 @@ def build_textcat_v1(
     precision: Precision = "auto",
     half_precision: HalfPrecision = "frozen",
     device: str = "auto",
+    robust: Optional[RobustSettings] = None,
     nO: Optional[int] = None,
 ) -> Model[List[Doc], Floats2d]:
     """A classifier that owns its encoder and reads the text of documents.
@@ -114,8 +177,10 @@ def build_textcat_v1(
         "all" (also the trained ones on the disk, so scores move a little when they are loaded)
         or "none".
     device (str): "auto", or torch's name of a device.
+    robust (Optional[RobustSettings]): `spacy_xlt.Robust.v1`: what training adds to its objective.
     nO (Optional[int]): Number of labels; set by the component.
     RETURNS (Model[List[Doc], Floats2d]): The model. Output: logits. Shape: (n_docs, n_labels)
+    RAISES (ValueError): If a setting is out of range, or two of them do not go together.
     """
     from .layers.shim import ClassifierSettings, TextCatShim
     from .layers.textcat import make_textcat
@@ -148,6 +213,13 @@ def build_textcat_v1(
             "'embeddings' (the encoder's own weights stay as they are all the same), or adapter "
             "to null."
         )
+    robust = robust or RobustSettings()
+    if freeze == "encoder" and robust.changes_pieces:
+        raise ValueError(
+            "mask_rate, drop_rate and subword_rate change the pieces of training texts at each "
+            'reading, but with freeze = "encoder" each is read only once. Set them to 0.0 in the '
+            'component\'s model.robust, or freeze to "half".'
+        )
     settings = ClassifierSettings(
         freeze=freeze,
         adapter=adapter,
@@ -164,6 +236,7 @@ def build_textcat_v1(
         precision=precision,
         half_precision=half_precision,
         device=device,
+        robust=robust,
     )
     return make_textcat(TextCatShim(settings, encoder), nO)
 

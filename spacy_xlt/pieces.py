@@ -3,7 +3,7 @@
 import functools
 import hashlib
 from pathlib import Path
-from typing import Dict, Generic, List, Optional, Protocol, Sequence, Tuple, TypeVar
+from typing import Dict, Generic, List, Optional, Protocol, Sequence, Set, Tuple, TypeVar
 
 import numpy
 from tokenizers import Tokenizer
@@ -91,6 +91,24 @@ class PieceTokenizer:
             )
             for encoding in encodings
         ]
+
+    def split_words(self, text: str) -> List[str]:
+        """A text's words as its model sees them: normalized, white space perhaps part of them."""
+        (text,) = _clean([text])
+        if self._tokenizer.normalizer is not None:
+            text = self._tokenizer.normalizer.normalize_str(text)
+        if self._tokenizer.pre_tokenizer is None:
+            return [text] if text else []
+        return [word for word, _ in self._tokenizer.pre_tokenizer.pre_tokenize_str(text)]
+
+    def encode_word(self, word: str) -> List[int]:
+        """Piece ids of one of the words that `split_words` gives."""
+        return [token.id for token in self._tokenizer.model.tokenize(word)]
+
+    @property
+    def added_ids(self) -> Set[int]:
+        """Ids of pieces that are no part of any text, such as those that start and end it."""
+        return set(self._tokenizer.get_added_tokens_decoder())
 
     def unknown_share(self, ids: numpy.ndarray) -> float:
         """Share of pieces in [0, 1] that stand for text the vocabulary cannot spell."""

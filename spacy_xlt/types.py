@@ -77,6 +77,30 @@ class PrefixSettings:
 AdapterSettings = Union[LoRASettings, BottleneckSettings, PrefixSettings]
 
 
+@dataclass(frozen=True)
+class RobustSettings:
+    """What training adds to its objective; `architectures.build_robust_v1` explains each."""
+
+    agreement: float = 0.0
+    adversary_radius: float = 0.0
+    pull_to_start: float = 0.0
+    mask_rate: float = 0.0
+    drop_rate: float = 0.0
+    subword_rate: float = 0.0
+    subword_sharpness: float = 0.3
+    language_reversal: float = 0.0
+
+    @property
+    def has_second_pass(self) -> bool:
+        """Whether a document is read twice in a step."""
+        return self.agreement > 0.0 or self.adversary_radius > 0.0
+
+    @property
+    def changes_pieces(self) -> bool:
+        """Whether texts are read in other pieces than usual."""
+        return max(self.mask_rate, self.drop_rate, self.subword_rate) > 0.0
+
+
 class LexiconEntry(NamedTuple):
     """What a lexicon says about a word.
 

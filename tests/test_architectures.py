@@ -1,17 +1,24 @@
 import pytest
 import spacy
-from thinc.api import Config, Linear
+from thinc.api import Config, ConfigValidationError, Linear
 
 from spacy_xlt.architectures import (
     build_bottleneck_v1,
     build_encoder_v1,
     build_lora_v1,
     build_prefix_v1,
+    build_robust_v1,
     build_shared_encoder_v1,
     build_shared_transformer_v1,
     build_textcat_v1,
 )
-from spacy_xlt.types import BottleneckSettings, EncoderSettings, LoRASettings, PrefixSettings
+from spacy_xlt.types import (
+    BottleneckSettings,
+    EncoderSettings,
+    LoRASettings,
+    PrefixSettings,
+    RobustSettings,
+)
 
 
 def resolve(text):
@@ -41,6 +48,49 @@ def test_a_classifier_from_a_config():
     )
     assert model.get_dim("nO") == 5 and model.get_ref("output_layer") is model
     assert not shim.is_ready
+
+
+def test_a_richer_objective_from_a_config():
+    text = (
+        '[x]\n@architectures = "spacy_xlt.TextCat.v1"\n'
+        '[x.encoder]\n@architectures = "spacy_xlt.Encoder.v1"\n'
+    )
+    (shim,) = resolve(text).shims
+    assert shim.settings.robust == RobustSettings()
+    assert not (shim.settings.robust.has_second_pass or shim.settings.robust.changes_pieces)
+    text += '[x.robust]\n@architectures = "spacy_xlt.Robust.v1"\nagreement = 1.0\nmask_rate = 0.1'
+    (shim,) = resolve(text).shims
+    assert shim.settings.robust == RobustSettings(agreement=1.0, mask_rate=0.1)
+    assert shim.settings.robust.has_second_pass and shim.settings.robust.changes_pieces
+
+
+def test_a_shared_encoder_has_no_richer_objective():
+    """Its passes and its weights are the other component's."""
+    with pytest.raises(ConfigValidationError, match="robust"):
+        resolve(
+            '[x]\n@architectures = "spacy_xlt.SharedTransformer.v1"\n'
+            '[x.robust]\n@architectures = "spacy_xlt.Robust.v1"\nagreement = 1.0\n'
+            '[x.tok2vec]\n@architectures = "spacy-transformers.TransformerListener.v1"\n'
+            '[x.tok2vec.pooling]\n@layers = "reduce_mean.v1"'
+        )
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"agreement": -1.0}, r"agreement is -1\.0; allowed is 0 or more"),
+        ({"adversary_radius": float("nan")}, r"adversary_radius is nan; allowed is 0 or more"),
+        ({"pull_to_start": -0.1}, r"pull_to_start is -0\.1; allowed is 0 or more"),
+        ({"subword_sharpness": -0.1}, r"subword_sharpness is -0\.1; allowed is 0 or more"),
+        ({"language_reversal": -0.1}, r"language_reversal is -0\.1; allowed is 0 or more"),
+        ({"mask_rate": 1.0}, r"mask_rate is 1\.0; allowed is 0 to 0\.99"),
+        ({"drop_rate": -0.1}, r"drop_rate is -0\.1; allowed is 0 to 0\.99"),
+        ({"subword_rate": 1.1}, r"subword_rate is 1\.1; allowed is 0 to 1"),
+    ],
+)
+def test_settings_of_the_objective_out_of_range(settings, message):
+    with pytest.raises(ValueError, match=message):
+        build_robust_v1(**settings)
 
 
 def test_a_shared_encoder_from_a_config():

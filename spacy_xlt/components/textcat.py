@@ -3,6 +3,7 @@
 import warnings
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import (
     TYPE_CHECKING,
@@ -14,6 +15,7 @@ from typing import (
     List,
     Optional,
     Sequence,
+    Set,
     Tuple,
     Union,
     cast,
@@ -41,6 +43,7 @@ from .decisions import (
     write_decisions,
 )
 from .gold import Gold, count_labels, read_gold
+from .passes import learn
 from .starting import Started, read_started
 from .warning import StoredForecast, find_warning
 
@@ -480,7 +483,13 @@ class XltTextCat(TrainablePipe):
         gold = self._read_gold(examples)
         docs = [eg.predicted for eg in examples]
         total = float(gold.weights.sum())
-        if total <= 0.0 or (self._encoder_shim is None and not any(len(doc) for doc in docs)):
+        counts = gold.weights > 0.0
+        if shim.settings.robust.language_reversal > 0.0:
+            # Its critic learns from texts without labels too.
+            counts[:] = True
+            for eg in examples:
+                eg.predicted._.xlt_lang = eg.reference._.xlt_lang
+        if not counts.any() or (self._encoder_shim is None and not any(len(d) for d in docs)):
             return losses
         if shim.reading is None:
             # The shared encoder divides by nothing, so its gradient is that of the mean.
@@ -490,14 +499,11 @@ class XltTextCat(TrainablePipe):
         self._note_update(examples)
         loss = 0.0
         for part in parts:
-            if not part or gold.weights[part].sum() <= 0.0 and shim.reading is not None:
+            if not part or not counts[part].any() and shim.reading is not None:
                 continue
-            logits, backprop = self.model.begin_update([docs[i] for i in part])
-            part_loss, d_logits = self._get_loss(gold.select(part), logits)
-            backprop(self.model.ops.asarray2f(cast(Any, d_logits * scale)))
-            loss += part_loss
+            loss += self._learn([docs[i] for i in part], gold.select(part), scale)
         shim.weight_seen += total * scale
-        losses[self.name] += sum_of_ranks(loss) / total
+        losses[self.name] += sum_of_ranks(loss) / max(total, 1e-12)
         if sgd is not None:
             self.finish_update(sgd)
         return losses
@@ -515,9 +521,24 @@ class XltTextCat(TrainablePipe):
             self.set_calibration({})
             self.cfg["forecasts"] = {}
         known = {"", *self.cfg["train_langs"], *self.cfg["tuned_langs"]}
-        new = {known_language(eg.reference) for eg in examples} - known
+        new = _languages(eg for eg in examples if eg.reference.cats) - known
         if new:
             self.cfg["tuned_langs"] = sorted({*self.cfg["tuned_langs"], *new})
+
+    def _learn(self, docs: List[Doc], gold: Gold, scale: float) -> float:
+        """Add the gradients of some documents, times a factor. RETURNS (float): Summed loss."""
+        from ..layers.losses import DISAGREEMENTS
+
+        disagree = DISAGREEMENTS[self.exclusive]
+        return learn(
+            self.model,
+            docs,
+            get_loss=partial(self._get_loss, gold),
+            get_disagreement=partial(disagree, known=gold.known, weights=gold.weights),
+            robust=self._shim.settings.robust,
+            second_pass=self._shim.passes.second,
+            scale=scale,
+        )
 
     def get_loss(
         self, examples: Sequence[Example], scores: Floats2d
@@ -528,17 +549,17 @@ class XltTextCat(TrainablePipe):
         RETURNS (Tuple[float, Floats2d]): The loss and the gradient, in the logits' shape.
         """
         gold = self._read_gold(examples)
-        loss, d_scores = self._get_loss(gold, scores)
+        loss, d_scores = self._get_loss(gold, self.model.ops.to_numpy(scores))
         return loss / max(float(gold.weights.sum()), 1e-12), d_scores
 
-    def _get_loss(self, gold: Gold, logits: Floats2d) -> Tuple[float, numpy.ndarray]:
+    def _get_loss(self, gold: Gold, logits: numpy.ndarray) -> Tuple[float, numpy.ndarray]:
         from ..layers.losses import LOSSES, smooth_labels
 
         targets = smooth_labels(
             gold.targets, gold.known, self.label_smoothing, exclusive=self.exclusive
         )
         loss = LOSSES[self.exclusive]
-        return loss(self.model.ops.to_numpy(logits), targets, gold.known, gold.weights)
+        return loss(logits, targets, gold.known, gold.weights)
 
     def _read_gold(self, examples: Sequence[Example]) -> Gold:
         return read_gold(
@@ -673,8 +694,10 @@ class XltTextCat(TrainablePipe):
         for label in self.labels:
             self.vocab.strings.add(label)
         self.cfg["positive_label"] = self._check_positive_label(positive_label)
-        self.cfg["train_langs"] = self._choose_langs(examples, train_langs, started)
-        tuned = {get_doc_language(eg.reference) for eg in examples}
+        # Texts without labels are no source, and nothing is tuned to them.
+        labelled = [eg for eg in examples if eg.reference.cats]
+        self.cfg["train_langs"] = self._choose_langs(labelled, train_langs, started)
+        tuned = _languages(labelled)
         tuned.update([] if started is None else started.tuned_langs)
         self.cfg["tuned_langs"] = sorted(tuned - {"", *self.cfg["train_langs"]})
         if started is not None:
@@ -691,6 +714,7 @@ class XltTextCat(TrainablePipe):
             self._start_head(examples)
         if self._shim.settings.neighbours:
             self._remember(examples)
+        self._shim.langs = sorted(_languages(examples) - {""})
 
     def _initialize_shared(self, examples: List[Example]) -> None:
         self.model.get_ref("output_layer").set_dim("nO", len(self.labels), force=True)
@@ -810,7 +834,7 @@ class XltTextCat(TrainablePipe):
             return [standardize_language(lang) for lang in declared]
         if started is not None and started.train_langs:
             return list(started.train_langs)
-        return sorted({get_doc_language(eg.reference) for eg in examples} - {""})
+        return sorted(_languages(examples) - {""})
 
     def add_label(self, label: str) -> int:
         """Add a label, also to a trained component; its probability starts low or even.
@@ -876,6 +900,11 @@ class XltTextCat(TrainablePipe):
             readers["tok2vec"] = lambda p: self._tok2vec.from_bytes(p.read_bytes())
         util.from_disk(path, readers, exclude)
         return self
+
+
+def _languages(examples: Iterable[Example]) -> Set[str]:
+    """Standard tags of the languages of examples, "" where one is unknown."""
+    return {get_doc_language(eg.reference) for eg in examples}
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from torch.utils.checkpoint import checkpoint
 
 from ..types import AdapterSettings, Freeze
 from .adapters import is_adapter_name
+from .adversary import ChangeInput
 from .dropout import Dropout
 from .encoder import Encoder, build_encoder
 from .neighbours import Neighbours
@@ -52,6 +53,7 @@ class TextClassifier(nn.Module):
         dropout: Dropout,
         frozen: Optional[WindowCache] = None,
         vectors: Optional[Tensor] = None,
+        change: Optional[ChangeInput] = None,
     ) -> Tensor:
         """One vector per document: the weighted mean of its pieces over all its windows.
 
@@ -62,6 +64,7 @@ class TextClassifier(nn.Module):
         frozen (Optional[WindowCache]): Keeps what the encoder's frozen lowest layers give.
         vectors (Optional[Tensor]): What the batches' ids are rows of, to take gradients of; None
             for the encoder's own table of pieces. Shape: (n_rows, width)
+        change (Optional[ChangeInput]): Applied to what enters the encoder's trained layers.
         RETURNS (Tensor): fp32. Shape: (n_docs, width)
         """
         encoder = self.encoder
@@ -69,7 +72,13 @@ class TextClassifier(nn.Module):
 
         def encode(batch: WindowBatch) -> Tensor:
             run = partial(
-                encoder, batch, dtype=dtype, dropout=dropout, frozen=frozen, vectors=vectors
+                encoder,
+                batch,
+                dtype=dtype,
+                dropout=dropout,
+                frozen=frozen,
+                vectors=vectors,
+                change=change,
             )
             # Gradients of the vectors want all batches at once; each is computed again for them,
             # so that a long document takes no more memory than a batch.

@@ -2,10 +2,12 @@
 
 import copy
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import takewhile
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Optional, Tuple
 
+import numpy
 import torch
 import transformers
 from torch import Tensor, nn
@@ -16,6 +18,7 @@ from transformers.utils import logging
 from ..encoder_files import CONFIG_FILE, check_encoder_config, read_encoder_config
 from ..types import AdapterSettings, LoRASettings
 from .adapters import add_adapter, merge_lora
+from .adversary import ChangeInput
 from .device import autocast
 from .dropout import Dropout
 from .packed_bert import (
@@ -110,6 +113,7 @@ class Encoder(nn.Module):
         dropout: Dropout,
         frozen: Optional[WindowCache] = None,
         vectors: Optional[Tensor] = None,
+        change: Optional[ChangeInput] = None,
     ) -> Tensor:
         """Encode windows.
 
@@ -120,15 +124,21 @@ class Encoder(nn.Module):
             without dropout. Encoders that only the transformers library runs make no use of it.
         vectors (Optional[Tensor]): What the batch's ids are rows of; None for the encoder's own
             table of pieces. Shape: (n_rows, width)
+        change (Optional[ChangeInput]): Applied to what enters the trained layers; in encoders
+            that only the transformers library runs, to the vectors of pieces.
         RETURNS (Tensor): Piece vectors, fp32. Shape: (n_pieces, width)
         """
         if not self.is_packed:
+            if change is not None:
+                batch, vectors = self._change_vectors(batch, change)
             return self._run_library(batch, dtype, dropout, vectors)
         n_frozen = 0 if frozen is None else self.n_frozen_layers
         if frozen is None or n_frozen == 0:
             x = embed_pieces(self.transformer, batch, dropout=dropout, vectors=vectors)
         else:
             x = frozen.get(batch, lambda missing: self._run_frozen(missing, n_frozen, dtype))
+        if change is not None:
+            x = change(x, batch.piece_docs(x.device))
         layers = self._layers[n_frozen:]
         maps = self._prediction_maps or maps_for_training(layers, dtype)
         return run_layers(layers, maps, x, batch.groups, dtype=dtype, dropout=dropout)
@@ -147,6 +157,15 @@ class Encoder(nn.Module):
             x = run_layers([layer], [own], x, batch.groups, dtype=dtype, dropout=nothing)
             states.append(x)
         return states
+
+    def _change_vectors(
+        self, batch: WindowBatch, change: ChangeInput
+    ) -> Tuple[WindowBatch, Tensor]:
+        """Changed vectors of a batch's pieces, and the batch with its ids as rows of them."""
+        ids, _ = batch.to_torch(self.piece_table.device)
+        vectors = nn.functional.embedding(ids, self.piece_table).float()
+        vectors = change(vectors, batch.piece_docs(vectors.device))
+        return replace(batch, ids=numpy.arange(batch.ids.size)), vectors
 
     @torch.no_grad()
     def _run_frozen(self, batch: WindowBatch, n_layers: int, dtype: torch.dtype) -> Tensor:
@@ -254,7 +273,7 @@ class Encoder(nn.Module):
                 f"freeze leaves none of the encoder's {self.n_layers} layers to an adapter. Set "
                 f"freeze to 'embeddings', or adapter to null to train the head only."
             )
-        prefix = self._layers_prefix()
+        prefix = self.layers_prefix()
         layers = [
             (f"{prefix}{i}".removeprefix("transformer."), self.get_submodule(f"{prefix}{i}"))
             for i in range(adapter.n_below, self.n_layers)

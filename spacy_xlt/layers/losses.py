@@ -9,6 +9,8 @@ import numpy
 Loss = Callable[
     [numpy.ndarray, numpy.ndarray, numpy.ndarray, numpy.ndarray], Tuple[float, numpy.ndarray]
 ]
+# (logits, other logits, known, weights) -> (summed divergence, gradients of both logits)
+Disagreement = Callable[..., Tuple[float, numpy.ndarray, numpy.ndarray]]
 
 _TINY = 1e-12
 
@@ -51,6 +53,49 @@ def binary_cross_entropy(
     return float((counts * losses).sum()), d_logits.astype(logits.dtype)
 
 
+def disagreement(
+    a: numpy.ndarray, b: numpy.ndarray, known: numpy.ndarray, weights: numpy.ndarray
+) -> Tuple[float, numpy.ndarray, numpy.ndarray]:
+    """Summed symmetric divergence of two predictions of exclusive labels, the mean of that of one
+    from the other and the reverse; unknown labels take no part in the softmax.
+
+    a, b (numpy.ndarray): Logits. Shapes: (n_docs, n_labels)
+    known, weights (numpy.ndarray): As for `cross_entropy`.
+    RETURNS (Tuple[float, numpy.ndarray, numpy.ndarray]): Weighted sum, and its gradients.
+    """
+    log_p, log_q = _log_softmax(a, known), _log_softmax(b, known)
+    p, q = numpy.exp(log_p) * known, numpy.exp(log_q) * known
+    ratio, half = (log_p - log_q) * known, 0.5 * weights[:, None]
+    p_from_q = (p * ratio).sum(axis=1, keepdims=True)
+    q_from_p = -(q * ratio).sum(axis=1, keepdims=True)
+    d_a = half * (p * (ratio - p_from_q) + p - q)
+    d_b = half * (q * (-ratio - q_from_p) + q - p)
+    gap = float((half * (p_from_q + q_from_p)).sum())
+    return gap, d_a.astype(a.dtype), d_b.astype(b.dtype)
+
+
+def binary_disagreement(
+    a: numpy.ndarray, b: numpy.ndarray, known: numpy.ndarray, weights: numpy.ndarray
+) -> Tuple[float, numpy.ndarray, numpy.ndarray]:
+    """The same of independent labels, each of which is a distribution over yes and no.
+
+    Arguments and result are those of `disagreement`.
+    """
+    p, q = sigmoid(a), sigmoid(b)
+    half = 0.5 * known * weights[:, None]
+    d_a = half * (p * (1.0 - p) * (a - b) + p - q)
+    d_b = half * (q * (1.0 - q) * (b - a) + q - p)
+    return float((half * (p - q) * (a - b)).sum()), d_a.astype(a.dtype), d_b.astype(b.dtype)
+
+
+def _log_softmax(logits: numpy.ndarray, known: numpy.ndarray) -> numpy.ndarray:
+    """Logarithms of probabilities among known labels; 0 for unknown ones."""
+    scores = numpy.where(known > 0, logits, -numpy.inf)
+    scores = scores - scores.max(axis=1, keepdims=True, initial=-1e30)
+    total = numpy.maximum(numpy.exp(scores).sum(axis=1, keepdims=True), _TINY)
+    return numpy.where(known > 0, scores - numpy.log(total), 0.0)
+
+
 def softmax(logits: numpy.ndarray) -> numpy.ndarray:
     """Probabilities of exclusive labels. Shape: (n_docs, n_labels)"""
     exp = numpy.exp(logits - logits.max(axis=1, keepdims=True, initial=-1e30))
@@ -81,4 +126,5 @@ def smooth_labels(
 
 # whether labels exclude each other -> loss, and what turns logits into probabilities
 LOSSES: Dict[bool, Loss] = {True: cross_entropy, False: binary_cross_entropy}
+DISAGREEMENTS: Dict[bool, Disagreement] = {True: disagreement, False: binary_disagreement}
 ACTIVATIONS: Dict[bool, Callable[[numpy.ndarray], numpy.ndarray]] = {True: softmax, False: sigmoid}

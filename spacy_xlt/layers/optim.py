@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from ..optimizers import Adafactor, SGDMomentum
 from .classifier import TextClassifier
+from .pull import PullToStart
 from .ranks import sum_gradients
 
 
@@ -57,10 +58,15 @@ def _with_factors(
 
 
 class TorchOptimizer:
-    """Steps a torch optimizer with the hyper-parameters that Thinc's optimizer has right now."""
+    """Steps a torch optimizer with the hyper-parameters that Thinc's optimizer has right now.
 
-    def __init__(self, groups: List[ParameterGroup]):
+    groups (List[ParameterGroup]): What to step.
+    pull (Optional[PullToStart]): What draws some of them to where they started.
+    """
+
+    def __init__(self, groups: List[ParameterGroup], pull: Optional[PullToStart] = None):
         self._groups = groups
+        self._pull = pull
         self._kind: Optional[str] = None
         self._torch: Optional[torch.optim.Optimizer] = None
 
@@ -129,6 +135,8 @@ class TorchOptimizer:
             if kind in _DECAY_BY_HAND and optimizer.L2_is_weight_decay and decay:
                 with torch.no_grad():
                     torch._foreach_mul_(list(group.parameters), 1.0 - rate * decay)
+            if self._pull is not None:
+                self._pull.step(group.parameters, rate)
         self._torch.step()
         self._torch.zero_grad(set_to_none=True)
 

@@ -3,6 +3,7 @@
 import copy
 import warnings
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Tuple, Union
 
@@ -21,6 +22,7 @@ from ..types import (
     LoRASettings,
     Pooling,
     Precision,
+    RobustSettings,
 )
 from .attribution import PathToText, PieceAttribution, attribute_pieces
 from .averaging import RunningMean, interpolate
@@ -30,7 +32,10 @@ from .dropout import Dropout
 from .encoder import linear_parameters, load_encoder
 from .neighbours import Neighbours
 from .optim import ParameterGroup, TorchOptimizer, group_parameters
+from .passes import Passes
+from .pull import PullToStart
 from .ranks import own_share
+from .reversal import LanguageCritic
 from .storage import load_shim, save_shim, shim_from_bytes, shim_to_bytes
 from .timing import EncoderRun, measure_product_rate, precision_name
 from .training_state import TrainingState
@@ -63,6 +68,7 @@ class ClassifierSettings:
     precision: Precision = "auto"
     half_precision: HalfPrecision = "frozen"
     device: str = "auto"
+    robust: RobustSettings = RobustSettings()
 
 
 class TextCatShim(Shim):
@@ -80,6 +86,8 @@ class TextCatShim(Shim):
         self.record: EncoderRecord = {}
         self.run_length = 0
         self.dropout_rate = 0.0
+        # Of the training texts, with labels or without.
+        self.langs: List[str] = []
         # Where the frozen tensors were last written, and the stamp of that file.
         self.frozen_stamps: Dict[str, Tuple[int, ...]] = {}
         # By hashes, so that the texts need not be kept.
@@ -89,6 +97,8 @@ class TextCatShim(Shim):
         # Whether other heads use its encoder, and whose encoder it uses in place of its own.
         self.is_shared = False
         self._source: Optional[TextCatShim] = None
+        # Keeps nothing: for windows that do not come again.
+        self._unkept = WindowCache(0)
         # Of the texts that were read last, by hash.
         self._unknown_shares: Dict[bytes, float] = {}
         self._reset()
@@ -100,6 +110,9 @@ class TextCatShim(Shim):
         self._mean: Optional[RunningMean] = None
         # What is trained as it was before the first step, where prediction counts it.
         self._start: Dict[str, Tensor] = {}
+        self._pull: Optional[PullToStart] = None
+        self._passes: Optional[Passes] = None
+        self._critic: Optional[LanguageCritic] = None
         self._inference: Optional[TextClassifier] = None
         # Vectors of the texts that were predicted last, and the classifier that made them.
         self._last_vectors: Tuple[Optional[TextClassifier], Dict[str, Tensor]] = (None, {})
@@ -177,7 +190,7 @@ class TextCatShim(Shim):
         """
         if not isinstance(self.settings.adapter, LoRASettings):
             return False
-        self._load_means(self.classifier)
+        self._load_averages(self.classifier)
         self.settings = replace(self.settings, adapter=None)
         self.set_classifier(self.classifier, self.tokenizer, self.record)
         return True
@@ -365,10 +378,14 @@ class TextCatShim(Shim):
                 found.append(attribute_pieces(path, offsets, n_steps=n_steps, n_at_once=n_at_once))
             return found
 
-    def begin_update(self, inputs: Any) -> Tuple[Tensor, Backprop]:
+    def begin_update(
+        self, inputs: Any, langs: Optional[Sequence[str]] = None
+    ) -> Tuple[Tensor, Backprop]:
         """Logits of a training batch, and what takes their gradient back.
 
         inputs: Texts, or vectors where there is no encoder. Shape: (n_docs, width)
+        langs (Optional[Sequence[str]]): Languages of texts, for the critic that the settings may
+            ask for.
         RETURNS (Tuple[Tensor, Backprop]): Logits, and a function from their gradient to that of
             the inputs (None for texts). Gradients of weights add up until `finish_update`.
         """
@@ -376,18 +393,71 @@ class TextCatShim(Shim):
         dropout = Dropout(self.dropout_rate)
         if isinstance(inputs, Tensor):
             pooled = inputs.to(classifier.device).requires_grad_(True)
-        elif self.settings.freeze == "encoder":
-            pooled = self._cached_features(inputs)
         else:
-            batches = self.training_batches(inputs)
-            pooled = classifier.pool(batches, len(inputs), self._dtype, dropout, self._frozen)
+            pooled = self._pool_in_training(inputs, dropout)
         logits = classifier.head(dropout(pooled)).float()
+        outputs = [logits]
+        if self.critic is not None and langs is not None and self.passes.is_last:
+            outputs.append(self.critic.loss(pooled, langs, self._progress))
+        keeps_graph = self.passes.keeps_graph
 
         def backprop(d_logits: Tensor) -> Optional[Tensor]:
-            logits.backward(d_logits.to(logits.device))
+            gradients = [d_logits.to(logits.device), *map(torch.ones_like, outputs[1:])]
+            torch.autograd.backward(outputs, gradients, retain_graph=keeps_graph)
             return pooled.grad if isinstance(inputs, Tensor) else None
 
         return logits.detach(), backprop
+
+    def _pool_in_training(self, texts: Sequence[str], dropout: Dropout) -> Tensor:
+        passes, change = self.passes, self.passes.change()
+        if self.settings.freeze == "encoder":
+            features = self._cached_features(texts)
+            rows = torch.arange(len(texts), device=features.device)
+            return features if change is None else change(features, rows)
+        cut = partial(
+            self._batches,
+            max_pieces=self.settings.max_train_pieces,
+            max_windows=self.settings.max_train_windows,
+        )
+        batches = passes.cut(texts, self._cached_pieces(texts), cut)
+        frozen = self._unkept if passes.has_noise else self._frozen
+        return self.classifier.pool(
+            batches, len(texts), self._dtype, dropout, frozen, change=change
+        )
+
+    @property
+    def passes(self) -> Passes:
+        """The passes of training over the same documents.
+
+        RAISES (ValueError): If the tokenizer does not allow what the settings want of them.
+        """
+        if self._passes is None:
+            self._passes = Passes(self.settings.robust, self.tokenizer)
+        return self._passes
+
+    @property
+    def critic(self) -> Optional[LanguageCritic]:
+        """What the encoder is trained against, if the settings ask for it.
+
+        RAISES (ValueError): If there are no languages to tell apart.
+        """
+        weight = self.settings.robust.language_reversal
+        if self._critic is None and weight > 0.0:
+            if len(self.langs) < 2:
+                raise ValueError(
+                    f"language_reversal is {weight}, but the training corpus has the languages "
+                    f"{self.langs}; it needs at least 2. Put texts without labels in the target "
+                    f"languages beside those of the source, with their language recorded, or set "
+                    f"it to 0.0 in the component's model.robust."
+                )
+            classifier = self.classifier
+            self._critic = LanguageCritic(self.langs, classifier.width, weight, classifier.device)
+        return self._critic
+
+    @property
+    def _progress(self) -> float:
+        """Share of the run that is over; 1 if its length is unknown."""
+        return min(1.0, self.n_steps / self.run_length) if self.run_length else 1.0
 
     def plan_updates(self, texts: Sequence[str]) -> List[List[int]]:
         """Parts of a training batch that fit into memory one after the other.
@@ -402,10 +472,12 @@ class TextCatShim(Shim):
         n_special = len(self._pieces_before()) + len(self._tokenizer.ends)
         lengths = [min(p.size + n_special, limit) for p in self._cached_pieces(texts)]
         order = own_share(sorted(range(len(texts)), key=lambda i: -lengths[i]))
+        # Passes that are to agree are held together.
+        n_held = 2 if self.settings.robust.agreement > 0.0 else 1
         parts: List[List[int]] = [[]]
         n_pieces = 0
         for i in order:
-            if parts[-1] and n_pieces + lengths[i] > self.settings.max_train_pieces:
+            if parts[-1] and (n_pieces + lengths[i]) * n_held > self.settings.max_train_pieces:
                 parts.append([])
                 n_pieces = 0
             parts[-1].append(i)
@@ -584,8 +656,10 @@ class TextCatShim(Shim):
         if self.settings.start_share > 0.0 and not self._start:
             self._start = {name: p.detach().clone() for name, p in self._trainable()}
         if self._optimizer is None:
-            self._optimizer = TorchOptimizer(self._groups())
+            self._optimizer = self._make_optimizer()
         self._optimizer.step(optimizer, self.weight_seen)
+        if self.critic is not None:  # also in a process whose share was empty so far
+            self.critic.step()
         self.weight_seen = 0.0
         self.n_steps += 1
         self._inference = None
@@ -595,6 +669,17 @@ class TextCatShim(Shim):
             if self._mean is None:
                 self._mean = RunningMean(dict(self._trainable()))
             self._mean.update()
+
+    def _make_optimizer(self) -> TorchOptimizer:
+        return TorchOptimizer(self._groups(), self._remember_start())
+
+    def _remember_start(self) -> Optional[PullToStart]:
+        """What draws the encoder to its weights of the first call, if anything does."""
+        strength, encoder = self.settings.robust.pull_to_start, self.classifier.encoder
+        if self._pull is None and strength > 0.0 and encoder is not None:
+            trained = [p for p in encoder.parameters() if p.requires_grad]
+            self._pull = PullToStart(trained, strength)
+        return self._pull
 
     def _groups(self) -> List[ParameterGroup]:
         return group_parameters(
@@ -629,11 +714,12 @@ class TextCatShim(Shim):
         for tensors in filter(None, (state.weights, state.means, state.start)):
             if shapes != {name: tensor.shape for name, tensor in tensors.items()}:
                 raise ValueError("The state to go on from is that of another classifier.")
+        self._remember_start()
         for name, parameter in trained.items():
             parameter.copy_(state.weights[name])
         self._optimizer = None
         if state.optimizer is not None:
-            self._optimizer = TorchOptimizer(self._groups())
+            self._optimizer = self._make_optimizer()
             moments = {trained[name]: kept for name, kept in state.moments.items()}
             self._optimizer.restore(state.optimizer, moments)
         self._mean = None
@@ -724,6 +810,7 @@ class TextCatShim(Shim):
         # Optimizer state and caches belong to the process that trains.
         state.update(_optimizer=None, _inference=None, weight_seen=0.0, frozen_stamps={})
         state.update(_last_vectors=(None, {}))
+        state.update(_pull=None, _passes=None, _critic=None)
         state.update(_pieces=BoundedCache(CACHE_BYTES), _features=BoundedCache(CACHE_BYTES))
         state.update(_frozen=WindowCache(CACHE_BYTES), _unknown_shares={})
         if self._model is not None and (self._mean is not None or self._start):

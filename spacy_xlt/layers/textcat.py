@@ -6,6 +6,7 @@ from spacy.tokens import Doc
 from thinc.api import Model, Ops, chain
 from thinc.types import Floats2d
 
+from ..languages import known_language
 from .classifier import TextClassifier
 from .device import to_ops, to_torch
 from .shim import TextCatShim
@@ -61,7 +62,8 @@ def forward(
         inputs = to_torch(X, shim.classifier.device)
     if not is_train:
         return to_ops(model.ops, shim.predict(inputs)), _no_backprop
-    logits, torch_backprop = shim.begin_update(inputs)
+    langs = [known_language(doc) for doc in X] if has_encoder else None
+    logits, torch_backprop = shim.begin_update(inputs, langs)
 
     def backprop(d_logits: Floats2d) -> Any:
         d_inputs = torch_backprop(to_torch(d_logits, shim.classifier.device))

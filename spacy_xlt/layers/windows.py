@@ -90,6 +90,10 @@ class WindowBatch:
         """Ids and positions. Shapes: (n_pieces,), (n_pieces,)"""
         return torch.from_numpy(self.ids).to(device), torch.from_numpy(self.positions).to(device)
 
+    def piece_docs(self, device: torch.device) -> Tensor:
+        """Document of each piece. Shape: (n_pieces,)"""
+        return torch.from_numpy(numpy.repeat(self.docs, self.lengths)).to(device)
+
     def padded(self, pad_id: int, device: torch.device) -> Iterator[Tuple[Tensor, Tensor]]:
         """Ids and mask of each group as padded arrays. Shapes: (n_windows, longest) for both"""
         ends = numpy.cumsum([group.n_pieces for group in self.groups])

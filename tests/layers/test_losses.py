@@ -7,7 +7,9 @@ from torch.nn import functional as F
 
 from spacy_xlt.layers.losses import (
     binary_cross_entropy,
+    binary_disagreement,
     cross_entropy,
+    disagreement,
     sigmoid,
     smooth_labels,
     softmax,
@@ -148,3 +150,61 @@ def test_label_smoothing_leaves_unknown_labels_out():
     numpy.testing.assert_allclose(
         smooth_labels(targets, known, 0.2, exclusive=True), [[0.9, 0.1, 0.0]]
     )
+
+
+# -- disagreement of two passes -------------------------------------------------------------
+
+DISAGREEMENTS = [disagreement, binary_disagreement]
+
+
+def torch_disagreement(a, b, known, weights, *, exclusive):
+    """By torch's divergence, document by document, over known labels only."""
+    total = torch.zeros((), dtype=torch.float64)
+    for row in range(len(weights)):
+        columns = torch.tensor(known[row] > 0)
+        x, y = a[row][columns], b[row][columns]
+        if exclusive:
+            pairs = [(torch.log_softmax(x, dim=0), torch.log_softmax(y, dim=0))]
+        else:
+            yes_no = [
+                (torch.stack([v, -v]), torch.stack([w, -w])) for v, w in zip(x, y, strict=True)
+            ]
+            pairs = [(F.logsigmoid(v), F.logsigmoid(w)) for v, w in yes_no]
+        for p, q in pairs:
+            there = F.kl_div(q, p, log_target=True, reduction="sum")
+            back = F.kl_div(p, q, log_target=True, reduction="sum")
+            total = total + weights[row] * 0.5 * (there + back)
+    return total
+
+
+@pytest.mark.parametrize("exclusive", [True, False])
+@pytest.mark.parametrize("masked", [True, False])
+def test_disagreement_is_torchs_divergence(exclusive, masked):
+    a, _, weights = make_case(3)
+    b = make_case(4)[0]
+    known = ones(a)
+    if masked:
+        known[0, 1] = known[1, :2] = known[2] = 0.0
+    x, y = (torch.tensor(logits, requires_grad=True) for logits in (a, b))
+    wanted = torch_disagreement(x, y, known, weights, exclusive=exclusive)
+    wanted.backward()
+    gap, d_a, d_b = DISAGREEMENTS[0 if exclusive else 1](a, b, known, weights)
+    assert gap == pytest.approx(float(wanted.detach()))
+    numpy.testing.assert_allclose(d_a, x.grad.numpy(), atol=1e-12)
+    numpy.testing.assert_allclose(d_b, y.grad.numpy(), atol=1e-12)
+
+
+@pytest.mark.parametrize("function", DISAGREEMENTS)
+def test_equal_predictions_do_not_disagree(function):
+    logits, _, weights = make_case(5)
+    gap, d_a, d_b = function(logits, logits, ones(logits), weights)
+    assert gap == 0.0 and not d_a.any() and not d_b.any()
+
+
+@pytest.mark.parametrize("function", DISAGREEMENTS)
+@pytest.mark.parametrize("size", [1e2, 1e4])
+def test_disagreement_of_large_logits_is_finite(function, size):
+    a = numpy.asarray([[size, -size, 0.0]], dtype="f")
+    gap, d_a, d_b = function(a, -a, ones(a), numpy.ones(1, dtype="f"))
+    assert gap > 0.0 and numpy.isfinite([gap, *d_a[0], *d_b[0]]).all()
+    assert d_a.dtype == d_b.dtype == numpy.float32

@@ -23,7 +23,10 @@ with joined_ranks("cpu") as rank:
     fix_random_seed(0)
     nlp = spacy.blank("xx")
     reading = {"path": encoder, "window_pieces": 64, "overlap_pieces": 8}
-    model = {"precision": "fp32", "encoder": reading, "max_train_pieces": 64}
+    robust = {"agreement": 1.0, "adversary_radius": 0.1, "pull_to_start": 50.0}
+    robust = {**robust, "language_reversal": 0.1} if sys.argv[5] == "rich" else {}
+    robust = {"@architectures": "spacy_xlt.Robust.v1", **robust}
+    model = {"precision": "fp32", "encoder": reading, "max_train_pieces": 64, "robust": robust}
     nlp.add_pipe("xlt_textcat", name="textcat", config={"model": model})
     examples = tiny.make_examples(nlp, ["en", "sw"])
     nlp.initialize(lambda: examples)
@@ -36,19 +39,21 @@ with joined_ranks("cpu") as rank:
 """
 
 
-def train(encoder_dir, out, n_docs, launcher):
+def train(encoder_dir, out, n_docs, objective, launcher):
     script = out.with_suffix(".py")
     script.write_text(TRAINING)
-    command = [sys.executable, *launcher, script, HERE.parent, encoder_dir, out, n_docs]
+    command = [sys.executable, *launcher, script, HERE.parent, encoder_dir, out, n_docs, objective]
     done = subprocess.run([*map(str, command)], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
 
 
-@pytest.mark.parametrize("n_docs", [6, 1])
-def test_two_processes_give_the_weights_of_one(encoder_dir, tmp_path, n_docs):
-    train(encoder_dir, tmp_path / "one", n_docs, [])
+@pytest.mark.parametrize(
+    ("n_docs", "objective"), [(6, "plain"), (1, "plain"), (6, "rich"), (1, "rich")]
+)
+def test_two_processes_give_the_weights_of_one(encoder_dir, tmp_path, n_docs, objective):
+    train(encoder_dir, tmp_path / "one", n_docs, objective, [])
     launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    train(encoder_dir, tmp_path / "two", n_docs, launcher)
+    train(encoder_dir, tmp_path / "two", n_docs, objective, launcher)
     alone = torch.load(tmp_path / "one.0")
     first, second = (torch.load(tmp_path / f"two.{i}") for i in range(2))
     assert first.keys() == second.keys() == alone.keys()

@@ -251,9 +251,9 @@ def test_the_prefix_counts_in_parts_of_a_batch(make_shim, monkeypatch):
     classifier_class = type(shim.classifier)
     pool = classifier_class.pool
 
-    def count(self, batches, *args):
+    def count(self, batches, *args, **kwargs):
         held.append(sum(batch.ids.size for batch in batches))
-        return pool(self, batches, *args)
+        return pool(self, batches, *args, **kwargs)
 
     monkeypatch.setattr(classifier_class, "pool", count)
     texts = ["jazz"] * 20
