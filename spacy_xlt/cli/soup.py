@@ -11,9 +11,7 @@ from .ensemble import split_weights
 @command(xlt_cli, "soup")
 def soup_cli(
     pipelines: List[str] = Arg(
-        ...,
-        help="Names or paths of two or more pipelines, trained with the same config and "
-        "other seeds",
+        ..., help="Names or paths of two or more pipelines, of one config and several seeds"
     ),
     output: Path = Opt(..., "--output", "-o", help="Directory for the soup"),
     weights: Optional[str] = Opt(

@@ -1,4 +1,4 @@
-"""Weights to predict with after a run: its last part's mean, and what lies before it."""
+"""Weights to predict with: the mean over a run's last part, and between that and the start."""
 
 from typing import Dict, List, Optional
 
