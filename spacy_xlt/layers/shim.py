@@ -114,8 +114,8 @@ class TextCatShim(Shim):
         self._passes: Optional[Passes] = None
         self._critic: Optional[LanguageCritic] = None
         self._inference: Optional[TextClassifier] = None
-        # Vectors of the texts that were predicted last, and the classifier that made them.
-        self._last_vectors: Tuple[Optional[TextClassifier], Dict[str, Tensor]] = (None, {})
+        # Vectors of the texts that were predicted last, by hash, and what made them.
+        self._last_vectors: Tuple[Optional[TextClassifier], Dict[bytes, Tensor]] = (None, {})
         self._warned: set = set()
 
     # -- the classifier ---------------------------------------------------------------------
@@ -586,12 +586,13 @@ class TextCatShim(Shim):
         made_by, known = self._last_vectors  # another thread may replace it
         if made_by is not classifier:
             known = {}
-        missing = [text for text in dict.fromkeys(texts) if text not in known]
+        keys = [text_hash(text) for text in texts]
+        missing = {key: text for key, text in zip(keys, texts, strict=True) if key not in known}
         if missing:
-            made = self._embed(classifier, missing)
+            made = self._embed(classifier, list(missing.values()))
             known = {**known, **dict(zip(missing, made, strict=True))}
-            self._last_vectors = classifier, {text: known[text] for text in texts}
-        return torch.stack([known[text] for text in texts])
+            self._last_vectors = classifier, {key: known[key] for key in keys}
+        return torch.stack([known[key] for key in keys])
 
     def _embed(self, classifier: TextClassifier, texts: Sequence[str]) -> Tensor:
         """Pooled vectors; a text that comes more than once is computed once."""
