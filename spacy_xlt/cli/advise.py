@@ -3,7 +3,7 @@
 import json
 import shlex
 from collections import Counter
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Collection, Dict, List, Optional, Sequence, Tuple
 
@@ -68,6 +68,9 @@ def advise_cli(
     parallel: Optional[Path] = Opt(
         None, "--parallel", help="Source texts in other languages (.spacy, .jsonl, directories)"
     ),
+    translator: Optional[str] = Opt(
+        None, "--translator", help="Languages you have a translator into, with commas"
+    ),
     encoder: Optional[Path] = Opt(
         None, "--encoder", "-e", help="Encoder directory: what it can read, and how long it takes"
     ),
@@ -114,6 +117,7 @@ def advise_cli(
             given,
             source_langs=split_langs(source_langs),
             target_langs=split_langs(target_langs),
+            translated_langs=split_langs(translator) or [],
             minutes=minutes,
             gpu_id=gpu_id,
         )
@@ -192,6 +196,7 @@ def find_situation(
     *,
     source_langs: Optional[Sequence[str]] = None,
     target_langs: Optional[Sequence[str]] = None,
+    translated_langs: Sequence[str] = (),
     minutes: Optional[float] = None,
     gpu_id: int = -1,
 ) -> "Situation":
@@ -200,6 +205,7 @@ def find_situation(
     source_langs (Optional[Sequence[str]]): As the user names them; None goes by the pipeline to
         start from, or by where most labels are.
     target_langs (Optional[Sequence[str]]): As the user names them; None is all others.
+    translated_langs (Sequence[str]): Those that there is a translator into.
     """
     from ..languages import standardize_language
     from ..transfer.advice import Situation
@@ -215,12 +221,16 @@ def find_situation(
     else:
         sources = [lang for lang, _ in sorted(n_labelled.items(), key=lambda x: (-x[1], x[0]))[:1]]
     words = count_lexicons(given.lexicons, sources)
-    targets = {*given.texts, *words} - {""}
+    translated = {standardize_language(lang) for lang in translated_langs}
+    targets = {*given.texts, *words, *translated} - {""}
     if target_langs is not None:
         targets = {standardize_language(lang) for lang in target_langs}
     langs = targets.union(sources)
     source_ids = {row.id for row in given.rows if row.id and row.lang in sources}
-    languages = {lang: _facts(lang, given, words, source_ids) for lang in sorted(langs)}
+    languages = {
+        lang: replace(_facts(lang, given, words, source_ids), has_translator=lang in translated)
+        for lang in sorted(langs)
+    }
     return Situation(
         source_langs=tuple(sources),
         languages=languages,

@@ -55,7 +55,11 @@ def learning_curve_cli(
         "goes on, which takes seconds",
     ),
     source: Optional[Path] = Opt(
-        None, "--source", "-s", help="Labelled texts of the source language, if the recipe has some"
+        None,
+        "--source",
+        "-s",
+        help="Labelled texts of the source language, to train on too; better with the head alone, "
+        "and needed by recipes that read them",
     ),
     component: Optional[str] = COMPONENT,
     gpu_id: int = GPU_ID,
@@ -188,8 +192,8 @@ def _read_parts(
     return parts
 
 
-# Scores of some documents after training on others, both of one language.
-Trainer = Callable[[Sequence["Row"], Sequence["Row"]], "np.ndarray"]
+# Scores of the documents of a language that are measured on, after training on some others of it.
+Trainer = Callable[[Sequence["Row"], "LanguagePart"], "np.ndarray"]
 
 
 def run_job(
@@ -204,7 +208,7 @@ def run_job(
         job,
         rows,
         gold_of(nlp, pipe, part.measured),
-        do(rows, part.measured),
+        do(rows, part),
         exclusive=pipe.exclusive,
         threshold=pipe.cfg["threshold"],
         started=started,
@@ -220,18 +224,19 @@ def _make_trainer(
     """
     from thinc.compat import has_cupy_gpu
 
-    from ..transfer.learning_curve import Head, train_whole
+    from ..corpora.reader import read_rows
+    from ..transfer.learning_curve import Head, train_whole, weigh
 
-    head = Head(nlp, pipe.name)
     if recipe is None:
-        if source is not None:
-            raise ValueError("--source is for a recipe that reads it: add --recipe few_shot.")
-        return head.train
+        head = Head(nlp, pipe.name, [] if source is None else read_rows(source))
+        return lambda rows, part: head.train(weigh(rows, part.pool), part.measured)
     text = _recipe_text(recipe, nlp, pipe, source)
+    untrained = Head(nlp, pipe.name)
 
-    def train(rows: Sequence["Row"], measured: Sequence["Row"]) -> "np.ndarray":
+    def train(rows: Sequence["Row"], part: "LanguagePart") -> "np.ndarray":
+        measured = part.measured
         if not rows:
-            return head.train(rows, measured)
+            return untrained.train(rows, measured)
         with tempfile.TemporaryDirectory() as work:
             config = _make_config(text, rows, measured, Path(work))
             return train_whole(config, measured, use_gpu=gpu_id if has_cupy_gpu else -1)
@@ -342,9 +347,9 @@ def _tell_time(
     counted = [n for n, _ in pipe.count_pieces(texts[:500])]
     n_weights = layer_weights(str(Path(nlp.path or "") / pipe.name / "model"))
     n_trained, seconds = 0, HEAD_SECONDS * len(jobs)
-    n_read = 2 * len(texts)
+    n_source = 0 if source is None else len(read_rows(source))
+    n_read = 2 * (len(texts) + n_source)
     if recipe is not None:
-        n_source = 0 if source is None else len(read_rows(source))
         n_rows = [len(draw(parts[job.lang], job)) for job in jobs if job.shots != 0]
         n_trained = epochs_of(recipe) * sum(n + n_source for n in n_rows)
         n_read = 3 * sum(len(parts[job.lang].measured) for job in jobs)

@@ -23,6 +23,7 @@ class LanguageFacts:
     n_labelled (int): Texts to train on that have labels.
     n_unlabelled (int): Texts without labels.
     n_parallel (int): Texts that stand for source texts, as their ids tell.
+    has_translator (bool): Whether there is a translator from a source language.
     n_lexicon (int): Words of the lexicon from a source language; 0 without one.
     unknown_share (Optional[float]): Share of word pieces that the encoder cannot spell; None if
         that was not looked at.
@@ -33,6 +34,7 @@ class LanguageFacts:
     n_labelled: int = 0
     n_unlabelled: int = 0
     n_parallel: int = 0
+    has_translator: bool = False
     n_lexicon: int = 0
     unknown_share: Optional[float] = None
     pieces_per_word: Optional[float] = None
@@ -180,7 +182,7 @@ def _suits(recipe: Recipe, situation: Situation, lang: str) -> bool:
         and (not needs.target_labels or per_class >= needs.target_labels)
         and facts.n_unlabelled >= needs.unlabelled
         and (not needs.lexicons or facts.n_lexicon > 0)
-        and (not needs.parallel or facts.n_parallel > 0)
+        and (not needs.parallel or facts.n_parallel > 0 or facts.has_translator)
     )
 
 
@@ -198,7 +200,10 @@ def _what_is_missing(one: Recommendation, situation: Situation) -> str:
         (needs.target_labels, f"{needs.target_labels} or more labels per class"),
         (needs.unlabelled, f"{needs.unlabelled} or more unlabelled texts (--unlabelled)"),
         (needs.lexicons, "a lexicon from the source language (--lexicons)"),
-        (needs.parallel, "translations of source texts (--parallel)"),
+        (
+            needs.parallel,
+            "translations of source texts (--parallel) or a translator (--translator)",
+        ),
     ]
     wanted = [text for is_needed, text in wants if is_needed]
     if wanted and not one.langs:

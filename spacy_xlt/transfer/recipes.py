@@ -25,8 +25,8 @@ class Needs:
     target_labels (int): Labelled texts per label in a target language, at least.
     unlabelled (int): Texts without labels in a target language, at least.
     lexicons (bool): Bilingual lexicons from a source into a target language.
-    parallel (bool): The source's texts, or some of them, in a target language: by a translator
-        or as parallel text.
+    parallel (bool): The source's texts, or some of them, in a target language, or a translator
+        that makes them.
     teacher (bool): A trained pipeline to learn from, larger than the one to be made.
     start (bool): A trained pipeline to go on from, which the baseline makes.
     """

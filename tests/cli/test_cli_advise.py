@@ -123,12 +123,13 @@ def test_texts_lexicons_and_translations(corpus, figures, tmp_path, trained_dir)
     found = figures(
         corpus,
         *("--unlabelled", texts, "--lexicons", lexicons, "--parallel", parallel),
-        *("--start", trained_dir),
+        *("--start", trained_dir, "--translator", "spa,de"),
     )
     languages = found["situation"]["languages"]
     assert languages["yo"]["n_unlabelled"] == 12
     assert languages["sw"]["n_lexicon"] == 2 and languages["de"]["n_lexicon"] == 0
     assert languages["de"]["n_parallel"] == 5
+    assert languages["es"]["has_translator"] and not languages["sw"]["has_translator"]
     commands = {one["recipe"]: one["commands"] for one in found["recommended"]}
     assert f"--lexicons {lexicons}" in commands["lexicon"][-2]
     assert len(commands["finetune"]) == 2 and f"--start {trained_dir}" in commands["finetune"][0]

@@ -48,6 +48,13 @@ def test_figures_plot_and_what_comes_next(arguments, corpora):
     assert plot.startswith("<svg") and "German" in plot and "var(--" not in plot
 
 
+def test_the_head_with_the_source(arguments, corpora):
+    run_command(*arguments, "--langs", "sw", "--source", corpora / "train" / "en.spacy")
+    assert len(trials(corpora)) == 8
+    text = run_command(*arguments, "--langs", "sw", code=1)
+    assert "These are not the same: source documents (" in text
+
+
 def test_it_goes_on_and_takes_more(arguments, corpora):
     run_command(*arguments, "--langs", "sw")
     before = trials(corpora)
@@ -111,7 +118,7 @@ def test_labels_that_the_pipeline_does_not_know(arguments, corpora):
         (["--dev", "TRAIN"], "are also to be measured on. What is trained on measures nothing."),
         (["--recipe", "nope"], "There is no recipe 'nope'."),
         (["--recipe", "zero_shot"], "cannot use the recipe 'zero_shot': it does not go on from a"),
-        (["--source", "TRAIN"], "--source is for a recipe that reads it: add --recipe few_shot."),
+        (["--source", "none"], "There is no corpus at 'none'."),
         (["--output", "FILE"], "is a file; a directory is needed."),
         (["--component", "nope"], "nope"),
     ],

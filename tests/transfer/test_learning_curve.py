@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy
 import pytest
 import spacy
@@ -16,6 +18,7 @@ from spacy_xlt.transfer.learning_curve import (
     make_trial,
     plan_jobs,
     to_logits,
+    weigh,
     with_gold,
 )
 
@@ -113,6 +116,28 @@ def test_one_label_makes_nothing_certain(trained):
     own = [row for row in rows if row.labels == ["food"]][:2]
     scores = Head(trained, "textcat").train(own, rows)
     assert scores.max() < 0.95 and scores.min() > 0.02
+
+
+def test_with_the_source_it_is_fitted_anew(trained):
+    """Source documents alone make a head that works; turned ones in the target change that."""
+    source, rows = tiny_rows("en"), tiny_rows("sw")
+    gold = gold_of(trained, trained.get_pipe("textcat"), rows).targets.argmax(axis=1)
+    head = Head(trained, "textcat", [*source, Row("unknown", {"sport": 1.0}, "en")])
+    assert len(head.source) == 27
+    assert (head.train([], rows).argmax(axis=1) == gold).mean() > 0.7
+    turned = {"food": "music", "music": "travel", "travel": "food"}
+    wrong = [replace(row, cats={turned[row.labels[0]]: 1.0}, weight=50.0) for row in rows]
+    assert (head.train(wrong, rows).argmax(axis=1) == gold).mean() < 0.3
+
+
+def test_labels_count_as_frequently_as_in_the_pool():
+    pool = [Row(f"a{i}", {"a": 1.0}) for i in range(30)] + [Row("b", {"b": 1.0}, weight=2.0)] * 10
+    drawn = weigh([*pool[:4], *pool[-4:]], pool)
+    assert [row.weight for row in drawn] == pytest.approx([1.5] * 4 + [2.0 * 0.5] * 4)
+    assert [row.weight for row in weigh(pool, pool)] == [row.weight for row in pool]
+    several = [Row("ab", {"a": 1.0, "b": 1.0}), Row("none", {"a": 0.0, "b": 0.0})]
+    assert [row.weight for row in weigh(several, several)] == [1.0, 1.0]
+    assert weigh([], pool) == []
 
 
 def test_each_text_is_read_once(trained, monkeypatch):

@@ -59,8 +59,8 @@ def test_with_source_labels_alone():
         "the encoder can read.",
         "words": "It needs a lexicon from the source language (--lexicons) in a target language "
         "that the encoder can read.",
-        "moved": "It needs translations of source texts (--parallel) in a target language that "
-        "the encoder can read.",
+        "moved": "It needs translations of source texts (--parallel) or a translator "
+        "(--translator) in a target language that the encoder can read.",
         "taught": "It needs a trained pipeline to learn from (--teacher).",
     }
 
@@ -73,10 +73,15 @@ def test_each_need_that_is_met_lets_its_recipe_in():
         ({"n_labelled": 7}, "tuned"),
         ({"n_unlabelled": 49}, "selves"),
         ({"n_lexicon": 0}, "words"),
-        ({"n_parallel": 0}, "moved"),
+        ({"n_parallel": 0, "has_translator": False}, "moved"),
     ):
         advice = advise(situation({"sw": replace(full, **change)}, has_teacher=True), NEEDY, [])
         assert list(reasons(advice)) == [lost]
+
+
+def test_a_translator_is_as_good_as_translations():
+    advice = advise(situation({"sw": LanguageFacts(has_translator=True)}), NEEDY, [])
+    assert "moved" in names(advice)
 
 
 def test_the_best_measured_comes_first_over_all_targets():
@@ -209,18 +214,20 @@ def test_many_languages_are_told_as_a_number():
 
 COUNTS = st.integers(0, 100)
 FACTS = st.builds(
-    lambda labels, n_unlabelled, n_parallel, n_lexicon, unknown: LanguageFacts(
+    lambda labels, n_unlabelled, n_parallel, n_lexicon, translator, unknown: LanguageFacts(
         labels=labels,
         n_labelled=sum(labels.values()),
         n_unlabelled=n_unlabelled,
         n_parallel=n_parallel,
         n_lexicon=n_lexicon,
+        has_translator=translator,
         unknown_share=unknown,
     ),
     st.dictionaries(st.sampled_from(["food", "music", "travel"]), COUNTS),
     COUNTS,
     COUNTS,
     COUNTS,
+    st.booleans(),
     st.one_of(st.none(), st.floats(0.0, 1.0)),
 )
 SITUATIONS = st.builds(
@@ -265,7 +272,7 @@ def test_no_recipe_is_recommended_whose_needs_are_not_met(facts, known):
             assert target.n_labelled >= needs.target_labels * len(facts.labels)
             assert target.n_unlabelled >= needs.unlabelled
             assert not needs.lexicons or target.n_lexicon
-            assert not needs.parallel or target.n_parallel
+            assert not needs.parallel or target.n_parallel or target.has_translator
         if facts.minutes is not None and one.minutes is not None:
             assert one.minutes <= facts.minutes
     benefits = [one.benefit for one in advice.recommended]
