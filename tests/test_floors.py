@@ -40,6 +40,7 @@ GROUND_MODULES = {
     "detection",
     "pieces",
     "words",
+    "substitution",
     "files",
     "encoder_files",
     "optimizers",
@@ -53,6 +54,7 @@ WITHOUT_TORCH = (
     "detection",
     "pieces",
     "words",
+    "substitution",
 )
 # The only places that speak the transformers library's names.
 WITH_TRANSFORMERS = ("layers/encoder.py", "encoders/", "translation/")

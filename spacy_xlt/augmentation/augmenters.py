@@ -9,10 +9,10 @@ from spacy.language import Language
 from spacy.training import Example
 
 from ..languages import get_doc_language, language_name
+from ..substitution import replace_words
 from ..types import Lexicon
 from ..words import word_spans
 from .coverage import judge_lexicon
-from .substitution import replace_words
 
 # Words of the first documents after which coverage is judged.
 JUDGED_WORDS = 1000
