@@ -21,3 +21,4 @@ from . import report as _report  # noqa: F401
 from . import search as _search  # noqa: F401
 from . import suggest as _suggest  # noqa: F401
 from . import train as _train  # noqa: F401
+from . import translate as _translate  # noqa: F401
