@@ -7,12 +7,14 @@ from typing import Optional
 # module -> the extra of this package that installs it
 EXTRAS = {
     "captum": "explain",
+    "ctranslate2": "ctranslate2",
     "hassil": "assist",
     "home_assistant_intents": "assist",
     "mlflow": "mlflow",
     "optuna": "search",
     "py3langid": "language",
     "pyarrow": "parquet",
+    "sentencepiece": "translation",
     "simplemma": "lexicon",
     "tensorboardX": "tensorboard",
     "wandb": "wandb",

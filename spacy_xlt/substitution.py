@@ -105,7 +105,9 @@ def translate_words(text: str, lexicon: Lexicon) -> str:
 
     def look_up(words: Words, i: int) -> Optional[Replacement]:
         match = find_match(words, i, lexicon)
-        return match and Replacement(match, match.entry.translations[0], lexicon.to_lang)
+        if match is None:
+            return None
+        return Replacement(match, match.entry.translations[0], lexicon.to_lang)
 
     return _replace(text, look_up)
 

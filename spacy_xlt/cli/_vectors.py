@@ -19,7 +19,6 @@ def load_embedder(path: Path, *, gpu_id: int = -1, batch_size: int = 512) -> Emb
     """
     from ..compat import use_gpu
     from ..components.textcat import XltTextCat
-
     from ._pipeline import load_pipeline
 
     if (path / "config.cfg").is_file():

@@ -10,8 +10,6 @@ from ._pipeline import split_langs
 from .data import print_record, print_table, progress
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from ..alignment.quality import PairQuality
     from ..corpora.formats import BadRow
     from ..corpora.layout import Row

@@ -203,7 +203,8 @@ def find_worries(
 
 
 def tabulate_quality(qualities: Sequence[PairQuality], n_bins: int = 5) -> List[Dict[str, float]]:
-    """Documents and means by score, in bins of equal width from the lowest score to the highest."""
+    """Documents and means by score, in bins of equal width from the lowest score to the highest;
+    empty ones are left out."""
     if not qualities:
         return []
     scores = np.array([quality.score for quality in qualities])
@@ -212,6 +213,8 @@ def tabulate_quality(qualities: Sequence[PairQuality], n_bins: int = 5) -> List[
     rows = []
     for i in range(n_bins):
         members = [quality for quality, place in zip(qualities, places, strict=True) if place == i]
+        if not members:
+            continue
         row: Dict[str, float] = {"from": edges[i], "to": edges[i + 1], "documents": len(members)}
         for name in ("cosine", "round_trip", "length_fit"):
             values = [x for member in members if (x := getattr(member, name)) is not None]

@@ -113,9 +113,7 @@ def _make_apertium(place: str, from_lang: str, to_lang: str) -> List[Translator]
     return [ApertiumTranslator(name) for name in route]
 
 
-def _find_route(
-    directions: Dict[str, Tuple[str, str]], from_lang: str, to_lang: str
-) -> List[str]:
+def _find_route(directions: Dict[str, Tuple[str, str]], from_lang: str, to_lang: str) -> List[str]:
     """The direction between two languages, else two that meet; none if there is no way."""
     for name, langs in directions.items():
         if langs == (from_lang, to_lang):

@@ -99,7 +99,9 @@ def translate_all(
     found: Dict[str, str] = {}
     batches = [wanted[i : i + batch_size] for i in range(0, len(wanted), batch_size)]
     for batch in progress(batches):
-        found.update(zip(batch, _translate_batch(translator, batch, len(found), len(wanted)), strict=True))
+        found.update(
+            zip(batch, _translate_batch(translator, batch, len(found), len(wanted)), strict=True)
+        )
     return [found.get(text, text) for text in texts]
 
 
