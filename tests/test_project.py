@@ -270,7 +270,8 @@ def test_translations_are_trained_on_and_compared_with_plain_fine_tuning(finishe
     langs = srsly.read_json(root / "corpus/aligned/corpus.json")["translations"]
     assert set(langs) == {"de"} and langs["de"]["translator"].startswith("lexicon:en-de")
     figures = {
-        name: srsly.read_json(root / "metrics" / f"{name}.json") for name in ("transferred", "plain")
+        name: srsly.read_json(root / "metrics" / f"{name}.json")
+        for name in ("transferred", "plain")
     }
     for evaluation in figures.values():
         roles = {row["lang"]: row["role"] for row in evaluation["languages"]}

@@ -3,6 +3,7 @@
 from ._app import xlt_cli
 
 __all__ = ["xlt_cli"]
+from . import align as _align  # noqa: F401
 from . import benchmark as _benchmark  # noqa: F401
 from . import calibrate as _calibrate  # noqa: F401
 from . import compare as _compare  # noqa: F401

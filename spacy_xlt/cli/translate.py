@@ -23,15 +23,20 @@ ON_EMPTY = ("skip", "stop")
 
 @dataclass
 class Outcome:
-    """What translating into one language gave.
+    """Labelled texts of one language by way of another.
 
-    rows (List[Row]): The translations that are kept.
+    from_lang (str): The language that labels come from.
+    to_lang (str): The language of the texts.
+    maker (str): What made them, or brought them together.
+    rows (List[Row]): The texts that are kept.
     set_aside (List[BadRow]): Those that are not.
-    qualities (List[PairQuality]): Of all that were made.
+    qualities (List[PairQuality]): Of all that there were.
     worries (List[str]): What about them should worry their user.
     """
 
-    translator: "Translator"
+    from_lang: str
+    to_lang: str
+    maker: str
     rows: List["Row"]
     set_aside: List["BadRow"]
     qualities: List["PairQuality"]
@@ -206,29 +211,36 @@ def translate(
         for translator, back in ways
     ]
     made = [row for outcome in outcomes for row in outcome.rows]
-    record["translations"] = {
-        outcome.translator.to_lang: describe_outcome(outcome) for outcome in outcomes
-    }
+    record["translations"] = {outcome.to_lang: describe_outcome(outcome) for outcome in outcomes}
     rejects = [asdict(row) for outcome in outcomes for row in outcome.set_aside]
     corpus = Corpus([*(rows if keep_source else []), *made], record)
     return write_corpus(out, corpus, rejects=rejects, progress=progress), outcomes
 
 
-def read_source(path: Path, splits: Sequence[str]) -> Tuple[List["Row"], Dict[str, Any]]:
-    """Rows to translate and what is known of where they come from.
+def read_source(
+    path: Path, splits: Sequence[str], *, labelled: bool = True
+) -> Tuple[List["Row"], Dict[str, Any]]:
+    """Rows of a corpus or of files, and what is known of where they come from.
 
     splits (Sequence[str]): Splits of a corpus to read; files are all training data.
+    labelled (bool): Whether at least one must have a label.
     RAISES (ValueError): If there are none.
     """
-    import spacy
+    from spacy.vocab import Vocab
 
-    from ..corpora.layout import doc_to_row, is_corpus, read_corpus
-    from ..corpora.reader import create_corpus_v1
+    from ..corpora.layout import doc_to_row, docbin_docs, is_corpus, read_corpus
+    from ..corpora.reader import find_files, read_files
 
     if not is_corpus(path):
-        reader = create_corpus_v1(path=str(path))
-        examples = reader(spacy.blank("xx"))
-        return [doc_to_row(example.reference, "train") for example in examples], {}
+        bins, vocab = read_files(find_files(path)), Vocab()
+        docs = (doc for file, docbin in bins for doc in docbin_docs(file, docbin, vocab))
+        rows = [doc_to_row(doc, "train") for doc in docs]
+        if labelled and not any(row.cats for row in rows):
+            raise ValueError(
+                f"'{path}': none of the {len(rows):,} documents is labelled. A document needs "
+                f"doc.cats in a DocBin, or 'label' or 'cats' in JSONL."
+            )
+        return rows, {}
     corpus = read_corpus(path)
     rows = [row for row in corpus.rows if row.split in splits]
     if not rows:
@@ -264,19 +276,25 @@ def _translate_into(
         found.rows,
         embed=embed,
         back=back,
-        detector=_find_detector(translator),
+        detector=find_detector(translator.from_lang, translator.to_lang),
         progress=progress,
     )
     kept, weak = keep_quality(found.rows, qualities, min_quality=min_quality, weigh=weigh)
-    worries = find_worries(found, qualities, translator)
-    return Outcome(translator, kept, [*found.set_aside, *weak], qualities, worries)
+    return Outcome(
+        translator.from_lang,
+        translator.to_lang,
+        translator.name,
+        kept,
+        [*found.set_aside, *weak],
+        qualities,
+        find_worries(translator.to_lang, qualities, n_unchanged=found.n_unchanged),
+    )
 
 
-def _find_detector(translator: "Translator") -> Optional["Detector"]:
-    """What tells both languages apart; None without the library, or if it does not know one."""
+def find_detector(*langs: str) -> Optional["Detector"]:
+    """What tells languages apart; None without the library, or if it does not know one."""
     from ..detection import load_detector, read_langs
 
-    langs = (translator.from_lang, translator.to_lang)
     try:
         if not all(load_detector().knows(lang) for lang in langs):
             return None
@@ -287,12 +305,12 @@ def _find_detector(translator: "Translator") -> Optional["Detector"]:
 
 
 def describe_outcome(outcome: Outcome) -> Dict[str, Any]:
-    """What the record of a corpus says of the translations into a language."""
+    """What the record of a corpus says of the texts in a language."""
     from statistics import fmean
 
     return {
-        "from": outcome.translator.from_lang,
-        "translator": outcome.translator.name,
+        "from": outcome.from_lang,
+        "translator": outcome.maker,
         "documents": len(outcome.rows),
         "left_out": len(outcome.set_aside),
         "mean_quality": round(fmean(quality.score for quality in outcome.qualities), 4),
@@ -300,12 +318,11 @@ def describe_outcome(outcome: Outcome) -> Dict[str, Any]:
 
 
 def print_outcome(outcome: Outcome) -> None:
-    """Show how good the translations into a language are, and what should worry about them."""
+    """Show how good the texts in a language are, and what should worry about them."""
     from ..languages import language_name
     from ..transfer.translating import tabulate_quality
 
-    lang = outcome.translator.to_lang
-    print(f"\n{language_name(lang)} ({lang}), by {outcome.translator.name}")
+    print(f"\n{language_name(outcome.to_lang)} ({outcome.to_lang}), by {outcome.maker}")
     bins = tabulate_quality(outcome.qualities)
     rows = [
         (

@@ -129,7 +129,7 @@ class CorpusReader:
             return self._kept
         source = [file for path in self.source_paths for file in find_files(path)]
         target = [file for path in self.paths for file in find_files(path)]
-        bins = _read_files([*source, *target])
+        bins = read_files([*source, *target])
         result = bins[: len(source)], bins[len(source) :]
         if sum(file.stat().st_size for file in source + target) <= MAX_KEPT_BYTES:
             self._kept = result
@@ -232,7 +232,7 @@ def _is_readable(path: Path) -> bool:
         return False
 
 
-def _read_files(files: Sequence[Path]) -> Bins:
+def read_files(files: Sequence[Path]) -> Bins:
     """Read files of both formats as DocBins, in their order."""
     jsonl = {file: _read_jsonl(file) for file in files if file.suffix != DOCBIN_SUFFIX}
     labels = sorted({label for rows in jsonl.values() for row in rows for label in row.labels})

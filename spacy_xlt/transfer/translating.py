@@ -1,12 +1,14 @@
-"""Translate-train: labelled texts of one language made into labelled texts of others."""
+"""Labelled texts of one language made into labelled texts of others: by translators, or by pairing
+them with translations that are there."""
 
 import hashlib
 from collections import Counter
 from dataclasses import dataclass, replace
-from typing import Callable, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 
+from ..alignment.pairing import Pair
 from ..alignment.quality import PairQuality, judge_pairs
 from ..corpora.formats import BadRow
 from ..corpora.label_map import LabelMap, apply_label_map, check_classes_left
@@ -114,6 +116,26 @@ def translate_rows(
     return Translated(made, set_aside, n_unchanged)
 
 
+def project_labels(
+    sources: Sequence[Row], targets: Sequence[Row], pairs: Sequence[Pair], *, maker: str
+) -> List[Row]:
+    """Target texts with the labels of the source texts that they are translations of.
+
+    sources (Sequence[Row]): Labelled texts, with ids.
+    targets (Sequence[Row]): Texts of one other language; labels of their own do not count.
+    pairs (Sequence[Pair]): Which belong together.
+    maker (str): How that was found, to record.
+    """
+    made = []
+    for pair in pairs:
+        source, target = sources[pair.source], targets[pair.target]
+        origin: Dict[str, Any] = {"text": source.text, "lang": source.lang, "translator": maker}
+        if pair.margin:
+            origin["margin"] = round(pair.margin, 4)
+        made.append(replace(source, text=target.text, lang=target.lang, pair="", origin=origin))
+    return made
+
+
 def judge_rows(
     rows: Sequence[Row],
     *,
@@ -179,25 +201,21 @@ def keep_quality(
     return kept, left_out
 
 
-def find_worries(
-    found: Translated, qualities: Sequence[PairQuality], translator: Translator
-) -> List[str]:
-    """What about translations should worry their user."""
-    n = len(found.rows)
+def find_worries(lang: str, qualities: Sequence[PairQuality], *, n_unchanged: int = 0) -> List[str]:
+    """What about texts that should be in a language should worry their user.
+
+    n_unchanged (int): How many of them are the originals.
+    """
+    n, name = len(qualities), language_name(lang)
     worries = []
-    if found.n_unchanged > MANY_UNTRANSLATED * n:
+    if n_unchanged > MANY_UNTRANSLATED * n:
+        worries.append(f"{n_unchanged:,} of {n:,} texts in {name} are the originals, unchanged.")
+    others = Counter(quality.lang for quality in qualities if quality.is_foreign)
+    if others.total() > MANY_UNTRANSLATED * n:
+        named = ", ".join(f"{language_name(other)} {k:,}" for other, k in others.most_common(3))
         worries.append(
-            f"{found.n_unchanged:,} of {n:,} translations into "
-            f"{language_name(translator.to_lang)} are the originals, unchanged."
-        )
-    langs = Counter(quality.lang for quality in qualities if quality.is_foreign)
-    n_foreign = langs.total()
-    if n_foreign > MANY_UNTRANSLATED * n:
-        named = ", ".join(f"{language_name(lang)} {k:,}" for lang, k in langs.most_common(3))
-        worries.append(
-            f"{n_foreign:,} of {n:,} translations into {language_name(translator.to_lang)} are in "
-            f"another language: {named}. Leave them out with --min-quality, or use another "
-            f"translator."
+            f"{others.total():,} of {n:,} texts that should be in {name} are in another language: "
+            f"{named}. Leave them out with --min-quality, or replace them."
         )
     return worries
 

@@ -3,6 +3,7 @@ import pytest
 from fake_translators import FakeTranslator
 from spacy.vocab import Vocab
 
+from spacy_xlt.alignment.pairing import Pair
 from spacy_xlt.alignment.quality import PairQuality
 from spacy_xlt.corpora.layout import Row, doc_to_row, docbin_docs, rows_to_docbin
 from spacy_xlt.detection import load_detector
@@ -12,6 +13,7 @@ from spacy_xlt.transfer.translating import (
     identify_rows,
     judge_rows,
     keep_quality,
+    project_labels,
     tabulate_quality,
     translate_rows,
     unify_labels,
@@ -115,8 +117,19 @@ def test_empty_translations_are_set_aside_and_unchanged_ones_counted():
     assert [row.text for row in found.rows] == ["a", "c"] and found.n_unchanged == 2
     (bad,) = found.set_aside
     assert (bad.line, bad.content, bad.reason) == (2, "b", "no translation into 'de'")
-    (worry,) = find_worries(found, [], translator)
-    assert worry == "2 of 2 translations into German are the originals, unchanged."
+    worries = find_worries("de", [make_quality(1.0)] * 2, n_unchanged=found.n_unchanged)
+    assert worries == ["2 of 2 texts in German are the originals, unchanged."]
+
+
+def test_labels_are_carried_over_to_parallel_texts():
+    sources = make_rows("a", "b", id="1", split="dev", pair="p")
+    targets = [Row("x", {"music": 1.0}, "de"), Row("y", {}, "de", id="9")]
+    made = project_labels(sources, targets, [Pair(1, 0, 1.23), Pair(0, 1, 0.0)], maker="ids")
+    assert [row.text for row in made] == ["x", "y"]
+    assert {(row.lang, row.id, row.split, row.pair) for row in made} == {("de", "1", "dev", "")}
+    assert made[0].cats == CATS
+    assert made[0].origin == {"text": "b", "lang": "en", "translator": "ids", "margin": 1.23}
+    assert "margin" not in made[1].origin
 
 
 # -- quality --------------------------------------------------------------------------------
@@ -146,8 +159,8 @@ def test_source_text_in_the_place_of_translations_is_seen():
     found = translate_rows(make_rows(*texts), translator)
     qualities = judge_rows(found.rows, detector=load_detector(("de", "en")))
     assert [quality.score for quality in qualities] == [0.0] * 3
-    (worry,) = find_worries(found, qualities, translator)
-    assert "3 of 3 translations into German are in another language: English 3" in worry
+    (worry,) = find_worries("de", qualities)
+    assert "3 of 3 texts that should be in German are in another language: English 3" in worry
     # A language that the detector does not know is not judged.
     found = translate_rows(make_rows(*texts), FakeTranslator(to_lang="ee"))
     assert not any(q.is_foreign for q in judge_rows(found.rows, detector=load_detector()))
