@@ -1,6 +1,7 @@
 """The corpus reader of configs: labelled DocBin or JSONL files as Examples."""
 
 import hashlib
+import itertools
 from pathlib import Path
 from typing import Callable, Iterable, Iterator, List, Optional, Sequence, Set, Tuple, Union
 
@@ -52,7 +53,8 @@ def create_corpus_v1(
     source_path (Optional[Union[str, Path]]): More documents, read whole and before the others.
     seed (int): Seed of the draw.
     limit (int): Number of documents to stop after; 0 is all.
-    augmenter (Optional[Callable]): Gives the examples that stand for one; None is the example.
+    augmenter (Optional[Callable]): Gives the examples that stand for one; None is the example. If
+        it has a method `prepare`, that gets all texts with their languages beforehand.
     RETURNS (Callable[[Language], Iterable[Example]]): The reader.
     RAISES (ValueError): If a setting is out of range.
     """
@@ -113,6 +115,16 @@ class CorpusReader:
         source, target = self._read()
         if self._chosen is None:
             self._chosen = self._choose(source, target)
+        prepare = getattr(self.augmenter, "prepare", None)
+        if prepare is not None:
+            docs = (
+                doc
+                for i, (_, doc) in enumerate(_docs([*source, *target], nlp.vocab))
+                if i in self._chosen
+            )
+            prepare(
+                (doc.text, doc._.xlt_lang) for doc in itertools.islice(docs, self.limit or None)
+            )
         n_docs = 0
         for i, (path, doc) in enumerate(_docs([*source, *target], nlp.vocab)):
             if i not in self._chosen:
