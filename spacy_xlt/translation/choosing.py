@@ -12,6 +12,7 @@ from .apertium import INSTALL, ApertiumTranslator, installed_directions
 from .cache import CachedTranslator
 from .lexicon import create_lexicon_v1
 from .lexicon_files import find_lexicons
+from .neural import create_ctranslate2_translator_v1, create_transformers_translator_v1
 from .translators import LexiconTranslator, chain_translators
 
 APERTIUM = "apertium"
@@ -143,4 +144,10 @@ def _make_lexicon(place: str, from_lang: str, to_lang: str) -> List[Translator]:
 _MAKERS: Dict[str, Callable[[str, str, str], List[Translator]]] = {
     APERTIUM: _make_apertium,
     "lexicon": _make_lexicon,
+    "model": lambda place, from_lang, to_lang: [
+        create_transformers_translator_v1(path=place, from_lang=from_lang, to_lang=to_lang)
+    ],
+    "ctranslate2": lambda place, from_lang, to_lang: [
+        create_ctranslate2_translator_v1(path=place, from_lang=from_lang, to_lang=to_lang)
+    ],
 }
