@@ -220,23 +220,33 @@ def find_worries(lang: str, qualities: Sequence[PairQuality], *, n_unchanged: in
     return worries
 
 
-def tabulate_quality(qualities: Sequence[PairQuality], n_bins: int = 5) -> List[Dict[str, float]]:
-    """Documents and means by score, in bins of equal width from the lowest score to the highest;
-    empty ones are left out."""
-    if not qualities:
-        return []
-    scores = np.array([quality.score for quality in qualities])
-    edges = np.linspace(scores.min(), scores.max(), n_bins + 1)
-    places = np.clip(np.digitize(scores, edges[1:-1]), 0, n_bins - 1)
+def tabulate_quality(
+    qualities: Sequence[PairQuality],
+    *,
+    correct: Optional[Sequence[bool]] = None,
+    n_bins: int = 5,
+) -> List[Dict[str, float]]:
+    """Documents and means by score, in bins of about equal size, the lowest scores first.
+
+    correct (Optional[Sequence[bool]]): Whether a classifier is right about each, for the accuracy
+        of each bin.
+    """
+    order = sorted(range(len(qualities)), key=lambda i: qualities[i].score)
     rows = []
-    for i in range(n_bins):
-        members = [quality for quality, place in zip(qualities, places, strict=True) if place == i]
-        if not members:
+    for members in np.array_split(np.array(order, dtype=int), n_bins):
+        if not members.size:
             continue
-        row: Dict[str, float] = {"from": edges[i], "to": edges[i + 1], "documents": len(members)}
+        found = [qualities[i] for i in members]
+        row: Dict[str, float] = {
+            "from": found[0].score,
+            "to": found[-1].score,
+            "documents": len(found),
+        }
         for name in ("cosine", "round_trip", "length_fit"):
-            values = [x for member in members if (x := getattr(member, name)) is not None]
+            values = [x for quality in found if (x := getattr(quality, name)) is not None]
             row[name] = float(np.mean(values)) if values else float("nan")
+        if correct is not None:
+            row["accuracy"] = float(np.mean([correct[i] for i in members]))
         rows.append(row)
     return rows
 

@@ -182,11 +182,12 @@ def test_weak_pairs_are_weighted_down_or_left_out():
         keep_quality(rows, qualities, min_quality=1.5)
 
 
-def test_a_table_of_quality():
-    qualities = [make_quality(score) for score in (0.5, 0.55, 0.9, 1.0)]
-    bins = tabulate_quality(qualities, n_bins=2)
-    assert [row["documents"] for row in bins] == [2, 2]
-    assert (bins[0]["from"], bins[0]["to"], bins[1]["to"]) == (0.5, 0.75, 1.0)
-    assert bins[1]["length_fit"] == pytest.approx(0.95) and np.isnan(bins[0]["cosine"])
-    assert sum(row["documents"] for row in tabulate_quality([make_quality(0.7)] * 3)) == 3
-    assert tabulate_quality([]) == []
+def test_a_table_of_quality_and_accuracy():
+    qualities = [make_quality(score) for score in (0.9, 0.5, 1.0, 0.55, 0.6)]
+    low, high = tabulate_quality(qualities, n_bins=2, correct=[True, False, True, True, False])
+    assert (low["documents"], low["from"], low["to"]) == (3, 0.5, 0.6)
+    assert (high["documents"], high["from"], high["to"]) == (2, 0.9, 1.0)
+    assert low["accuracy"] == pytest.approx(1 / 3) and high["accuracy"] == 1.0
+    assert high["length_fit"] == pytest.approx(0.95) and np.isnan(low["cosine"])
+    assert "accuracy" not in tabulate_quality(qualities)[0]
+    assert len(tabulate_quality(qualities[:2])) == 2 and tabulate_quality([]) == []
