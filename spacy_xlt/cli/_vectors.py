@@ -1,11 +1,13 @@
 """What makes vectors of texts for commands: a trained pipeline's encoder, or one in a directory."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Callable, Sequence
+from typing import TYPE_CHECKING, Any, Callable, Sequence, Tuple
 
 if TYPE_CHECKING:
     import numpy as np
     from spacy.language import Language
+
+    from ..components.textcat import XltTextCat
 
 Embed = Callable[[Sequence[str]], "np.ndarray"]
 
@@ -34,20 +36,24 @@ def load_embedder(path: Path, *, gpu_id: int = -1, batch_size: int = 512) -> Emb
         use_gpu(gpu_id)
         nlp, pipe = _make_reader(path)
 
-    def embed(texts: Sequence[str]) -> "np.ndarray":
-        import numpy as np
-
-        parts = []
-        for start in range(0, len(texts), batch_size):
-            with nlp.memory_zone():
-                docs = [nlp.make_doc(text) for text in texts[start : start + batch_size]]
-                parts.append(pipe.model.ops.to_numpy(pipe.embed(docs)))
-        return np.concatenate(parts)
-
-    return embed
+    return lambda texts: embed_texts(nlp, pipe, texts, batch_size)
 
 
-def _make_reader(path: Path) -> "tuple[Language, Any]":
+def embed_texts(
+    nlp: "Language", pipe: "XltTextCat", texts: Sequence[str], batch_size: int
+) -> "np.ndarray":
+    """Vectors of texts by a classifier's encoder, a batch at a time. Shape: (n_texts, width)"""
+    import numpy as np
+
+    parts = []
+    for start in range(0, len(texts), batch_size):
+        with nlp.memory_zone():
+            docs = [nlp.make_doc(text) for text in texts[start : start + batch_size]]
+            parts.append(pipe.model.ops.to_numpy(pipe.embed(docs)))
+    return np.concatenate(parts)
+
+
+def _make_reader(path: Path) -> Tuple["Language", Any]:
     """A pipeline with an untouched encoder; its labels are made up."""
     import spacy
     from spacy.training import Example

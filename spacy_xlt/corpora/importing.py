@@ -191,7 +191,7 @@ def import_corpus(
     if label_map is not None:
         old = Counter(label for part in read for draft in part.drafts for label in draft.old_labels)
         new = Counter(label for row in rows for label in row.labels)
-        check_classes_left(old, new, len(rows))
+        check_classes_left(label_map, old, new, len(rows))
         record["label_map"] = dict(label_map)
     rejects = [asdict(row) for row in bad]
     return write_corpus(out, Corpus(rows, record), rejects=rejects, progress=progress)

@@ -64,18 +64,20 @@ def apply_label_map(
     return scores
 
 
-def check_classes_left(before: Counter, after: Counter, n_docs: int) -> None:
+def check_classes_left(label_map: LabelMap, before: Counter, after: Counter, n_docs: int) -> None:
     """Refuse a label map after which there is nothing to tell apart.
 
+    label_map (LabelMap): The map.
     before (Counter): Documents of each old label.
     after (Counter): Documents of each new label.
     n_docs (int): Documents that are left.
     RAISES (ValueError): If several labels became one that all documents have.
     """
-    if len(before) > 1 and list(after.values()) == [n_docs]:
-        counts = ", ".join(f"{old!r} {n:,}" for old, n in before.most_common(10))
+    merged = Counter({old: n for old, n in before.items() if map_label(old, label_map)})
+    if len(merged) > 1 and list(after.values()) == [n_docs]:
+        counts = ", ".join(f"{old!r} {n:,}" for old, n in merged.most_common(10))
         raise ValueError(
-            f"The label map merges all {len(before)} labels into {next(iter(after))!r}, which "
+            f"The label map merges all {len(merged)} labels into {next(iter(after))!r}, which "
             f"each of the {n_docs:,} documents has then, so there is nothing to tell apart. "
             f"Before, they were: {counts}. Keep two labels or more."
         )

@@ -78,7 +78,7 @@ def unify_labels(rows: Sequence[Row], label_map: LabelMap) -> List[Row]:
     if not mapped:
         raise ValueError(f"The label map drops all labels of the {len(rows):,} documents.")
     before, after = (Counter(x for row in group for x in row.labels) for group in (rows, mapped))
-    check_classes_left(before, after, len(mapped))
+    check_classes_left(label_map, before, after, len(mapped))
     return mapped
 
 
@@ -97,22 +97,23 @@ def translate_rows(
     batch_size: int = BATCH_SIZE,
     progress: Progress = iter,
 ) -> Translated:
-    """Translations of rows, with their labels, splits and weights.
+    """Translations of rows, with their labels, ids, splits and weights.
 
     RAISES (ValueError): If the translator fails; what it made before is in its cache.
     """
-    texts = translate_all(
-        translator, [row.text for row in rows], batch_size=batch_size, progress=progress
+    texts, pairs = (
+        translate_all(translator, column, batch_size=batch_size, progress=progress)
+        for column in ([row.text for row in rows], [row.pair for row in rows])
     )
     made, set_aside, n_unchanged = [], [], 0
-    for number, (row, text) in enumerate(zip(rows, texts, strict=True), start=1):
-        if not text.strip():
+    for number, (row, text, pair) in enumerate(zip(rows, texts, pairs, strict=True), start=1):
+        if not text.strip() or bool(pair.strip()) != bool(row.pair.strip()):
             reason = f"no translation into {translator.to_lang!r}"
             set_aside.append(BadRow(row.split, number, reason, row.text))
             continue
         n_unchanged += text == row.text
         origin = {"text": row.text, "lang": row.lang, "translator": translator.name}
-        made.append(replace(row, text=text, lang=translator.to_lang, origin=origin))
+        made.append(replace(row, text=text, pair=pair, lang=translator.to_lang, origin=origin))
     return Translated(made, set_aside, n_unchanged)
 
 

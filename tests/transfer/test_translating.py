@@ -104,7 +104,7 @@ def test_translations_keep_everything_but_text_and_language():
     (row,) = make_rows("a", id="7", split="dev", weight=0.5, pair="p")
     (made,) = translate_rows([row], FakeTranslator()).rows
     assert made == Row(
-        *("de:a", CATS, "de", "dev", "7", "p", 0.5),
+        *("de:a", CATS, "de", "dev", "7", "de:p", 0.5),
         {"text": "a", "lang": "en", "translator": "fake:en-de"},
     )
     (doc,) = docbin_docs("x", rows_to_docbin([made]), Vocab())
@@ -117,6 +117,8 @@ def test_empty_translations_are_set_aside_and_unchanged_ones_counted():
     assert [row.text for row in found.rows] == ["a", "c"] and found.n_unchanged == 2
     (bad,) = found.set_aside
     assert (bad.line, bad.content, bad.reason) == (2, "b", "no translation into 'de'")
+    lost = FakeTranslator(translate_one=lambda text: "" if text == "p" else text)
+    assert translate_rows(make_rows("a", pair="p"), lost).rows == []
     worries = find_worries("de", [make_quality(1.0)] * 2, n_unchanged=found.n_unchanged)
     assert worries == ["2 of 2 texts in German are the originals, unchanged."]
 
