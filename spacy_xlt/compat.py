@@ -7,6 +7,7 @@ from typing import Optional
 # module -> the extra of this package that installs it
 EXTRAS = {
     "captum": "explain",
+    "ctranslate2": "ctranslate2",
     "hassil": "assist",
     "home_assistant_intents": "assist",
     "mlflow": "mlflow",
@@ -14,6 +15,7 @@ EXTRAS = {
     "peft": "peft",
     "py3langid": "language",
     "pyarrow": "parquet",
+    "sentencepiece": "translation",
     "simplemma": "lexicon",
     "tensorboardX": "tensorboard",
     "wandb": "wandb",

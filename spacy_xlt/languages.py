@@ -11,14 +11,18 @@ UNKNOWN = ""
 # Key in doc.user_data: identity of a document, the same in all languages of a parallel corpus.
 ID_KEY = "xlt_id"
 # Doc extensions and their defaults: the language; how sure it is where it was detected, in
-# [0, 1]; share of the letters in each language, where that was asked for; weight in training; and
-# by the name of a component that may abstain its "label", None without an answer, and its "set".
+# [0, 1]; share of the letters in each language, where that was asked for; weight in training; by
+# the name of a component that may abstain its "label", None without an answer, and its "set"; the
+# text in the language that classifiers read; and of a text that is a translation itself what it
+# was made of, by what, and how good it is (see `alignment/quality.py`).
 EXTENSIONS: Dict[str, Any] = {
     "xlt_lang": UNKNOWN,
     "xlt_lang_confidence": 0.0,
     "xlt_langs": {},
     "xlt_weight": 1.0,
     "xlt_decisions": {},
+    "xlt_translation": "",
+    "xlt_origin": {},
 }
 # Key in doc.user_data: warnings by the component that gave them.
 WARNINGS_KEY = "xlt_warnings"

@@ -1,7 +1,17 @@
 """Types shared by all rooms of the house; imports nothing heavy."""
 
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, Optional, Protocol, Tuple, Union, runtime_checkable
+from typing import (
+    List,
+    Literal,
+    NamedTuple,
+    Optional,
+    Protocol,
+    Sequence,
+    Tuple,
+    Union,
+    runtime_checkable,
+)
 
 # How the piece vectors of a window become one vector.
 Pooling = Literal["mean", "cls", "last"]
@@ -130,3 +140,21 @@ class Lexicon(Protocol):
 
     def inverted(self) -> "Lexicon":
         """The lexicon for the other direction."""
+
+
+@runtime_checkable
+class Translator(Protocol):
+    """Translates texts of one language into another.
+
+    from_lang (str): Standard tag of the texts' language.
+    to_lang (str): Standard tag of the translations' language.
+    name (str): What makes the translations, and which version of it. Equal names stand for equal
+        translations, so that a cache may keep them under it.
+    """
+
+    from_lang: str
+    to_lang: str
+    name: str
+
+    def translate(self, texts: Sequence[str]) -> List[str]:
+        """The translation of each text, in their order; "" for one that was not translated."""

@@ -41,6 +41,7 @@ GROUND_MODULES = {
     "pieces",
     "words",
     "subwords",
+    "substitution",
     "files",
     "encoder_files",
     "optimizers",
@@ -55,6 +56,7 @@ WITHOUT_TORCH = (
     "pieces",
     "words",
     "subwords",
+    "substitution",
 )
 # The only places that speak the transformers library's names.
 WITH_TRANSFORMERS = ("layers/encoder.py", "encoders/", "translation/")

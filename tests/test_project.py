@@ -190,7 +190,10 @@ def project(tmp_path_factory):
         table.writerow(["text", "label", "lang"])
         for doc in tiny.make_docs(tiny.SENTENCES, Vocab()):
             table.writerow([doc.text, max(doc.cats, key=doc.cats.get), doc._.xlt_lang])
+    (root / "en-de.tsv").write_text("today\theute\nwe\twir\neverybody\talle\n", encoding="utf8")
     return root / "project", {
+        "vars.translator": f"lexicon:{root / 'en-de.tsv'}",
+        "vars.translate_langs": "de",
         "vars.data": "my data.csv",
         "vars.encoder": str(root / "encoder"),
         "vars.shots": 2,
@@ -260,6 +263,22 @@ def test_a_second_run_skips_what_is_done(finished, run):
         "project.lock",
         *(f"training/inputs/{name}.json" for name in ("data", "encoder", "code")),
     }
+
+
+def test_translations_are_trained_on_and_compared_with_plain_fine_tuning(finished, run):
+    root = finished[0]
+    run("transfer")
+    langs = srsly.read_json(root / "corpus/aligned/corpus.json")["translations"]
+    assert set(langs) == {"de"} and langs["de"]["translator"].startswith("lexicon:en-de")
+    figures = {
+        name: srsly.read_json(root / "metrics" / f"{name}.json")
+        for name in ("transferred", "plain")
+    }
+    for evaluation in figures.values():
+        roles = {row["lang"]: row["role"] for row in evaluation["languages"]}
+        assert roles == {"en": "source", **dict.fromkeys(("ar", "de", "sw", "zh"), "target")}
+    for path in (path for name in WORKFLOWS["transfer"] for path in outputs(COMMANDS[name])):
+        assert (root / path.replace("xlt_textcat", "smoke")).exists(), path
 
 
 def test_what_depends_on_a_changed_file_runs_again(finished, run):

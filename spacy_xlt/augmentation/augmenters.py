@@ -9,10 +9,10 @@ from spacy.language import Language
 from spacy.training import Example
 
 from ..languages import get_doc_language, language_name
+from ..substitution import replace_words
 from ..types import Lexicon
 from ..words import word_spans
 from .coverage import judge_lexicon
-from .substitution import replace_words
 
 # Words of the first documents after which coverage is judged.
 JUDGED_WORDS = 1000
@@ -118,10 +118,10 @@ class WordAugmenter:
             return
         self._judge_lexicons(text)
         seen = {text}
-        for copy in self.rewrite(text, Random(_seed_of(text, lang, self.seed))):
+        for copy in self.rewrite(text, Random(seed_of(text, lang, self.seed))):
             if copy not in seen:
                 seen.add(copy)
-                yield _copy_example(nlp, example, copy, weight=self.weight)
+                yield copy_example(nlp, example, copy, weight=self.weight)
 
     def _note_foreign(self, lang: str) -> None:
         self._n_foreign += 1
@@ -170,7 +170,7 @@ def _check_settings(
     return known
 
 
-def _copy_example(nlp: Language, example: Example, text: str, *, weight: float) -> Example:
+def copy_example(nlp: Language, example: Example, text: str, *, weight: float) -> Example:
     """An example of another text with the labels of one."""
     original = example.reference
     reference, predicted = nlp.make_doc(text), nlp.make_doc(text)
@@ -184,6 +184,7 @@ def _copy_example(nlp: Language, example: Example, text: str, *, weight: float) 
     return Example(predicted, reference)
 
 
-def _seed_of(text: str, lang: str, seed: int) -> int:
+def seed_of(text: str, lang: str, seed: int) -> int:
+    """A seed that depends on a document and a seed, not on when it is read."""
     content = f"{seed}\0{lang}\0{text}".encode("utf8", "surrogatepass")
     return int.from_bytes(hashlib.blake2b(content, digest_size=8).digest(), "big")

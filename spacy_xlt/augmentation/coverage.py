@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Iterable, Sequence
 
 from ..languages import language_name
+from ..substitution import Words, find_match
 from ..types import Lexicon
-from .substitution import Words, find_match
 
 # Below it a lexicon does nothing, or is of other languages than it says.
 MIN_SHARE = 0.01

@@ -4,6 +4,7 @@ from ._app import xlt_cli
 
 __all__ = ["xlt_cli"]
 from . import advise as _advise  # noqa: F401
+from . import align as _align  # noqa: F401
 from . import benchmark as _benchmark  # noqa: F401
 from . import calibrate as _calibrate  # noqa: F401
 from . import compare as _compare  # noqa: F401
@@ -27,3 +28,4 @@ from . import soup as _soup  # noqa: F401
 from . import suggest as _suggest  # noqa: F401
 from . import train as _train  # noqa: F401
 from . import transfer as _transfer  # noqa: F401
+from . import translate as _translate  # noqa: F401

@@ -295,9 +295,8 @@ def _make_embed(
     nlp: "Language", classifier: "Task", batch_size: int
 ) -> Callable[[Sequence[str]], "np.ndarray"]:
     """What makes vectors of texts, with the component's encoder."""
-    import numpy as np
-
     from ..components.textcat import XltTextCat
+    from ._vectors import embed_texts
 
     pipe: Any = nlp.get_pipe(classifier.component)
 
@@ -308,12 +307,7 @@ def _make_embed(
                 f"encoder of its own, so it makes no vectors of texts. Allowed are --strategy "
                 f"uncertainty and random."
             )
-        parts = []
-        for start in range(0, len(texts), batch_size):
-            with nlp.memory_zone():
-                docs = [nlp.make_doc(text) for text in texts[start : start + batch_size]]
-                parts.append(pipe.model.ops.to_numpy(pipe.embed(docs)))
-        return np.concatenate(parts)
+        return embed_texts(nlp, pipe, texts, batch_size)
 
     return embed
 

@@ -166,8 +166,8 @@ def make_xlt_textcat_multilabel(
 class XltTextCat(TrainablePipe):
     """Text classifier that is trained in one language and works in others.
 
-    It reads `doc.text` and writes the probability of each of its labels to `doc.cats`; other
-    components' labels there are left alone.
+    It reads `doc.text`, or in its place a translation by `xlt_translate`, and writes the
+    probability of each of its labels to `doc.cats`; other components' labels there are left alone.
     """
 
     def __init__(
@@ -213,6 +213,8 @@ class XltTextCat(TrainablePipe):
             "forecasts": {},
             # Whether documents get warnings (`doc._.xlt_warning`).
             "warn": True,
+            # Whether to read `doc._.xlt_translation` in the place of the text where there is one.
+            "read_translations": True,
         }
 
     @property
@@ -279,7 +281,7 @@ class XltTextCat(TrainablePipe):
         docs = list(docs)
         if not docs:
             return numpy.zeros((0, len(self.labels)), dtype="f")
-        logits = self.model.ops.to_numpy(self._predict_logits(docs))
+        logits = self.model.ops.to_numpy(self._predict_logits(self._to_read(docs)))
         if calibrated:
             logits = self._adjust(logits, docs)
         scores = ACTIVATIONS[self.exclusive](logits)
@@ -326,6 +328,20 @@ class XltTextCat(TrainablePipe):
         self.cfg["abstain"] = check_abstain(abstain, self.cfg["calibration"])
         self.cfg["zero_abstained"] = zero_scores
 
+    def _to_read(self, docs: List[Doc]) -> List[Doc]:
+        """The documents with their translations in the place of the texts, where they have some.
+
+        What reads another component's vectors reads what that one did.
+        """
+        from ..corpora.layout import make_doc
+
+        if not (self.cfg["read_translations"] and self.reads_text):
+            return docs
+        vocab = Vocab()  # words of translations are not kept
+        return [
+            make_doc(vocab, doc._.xlt_translation) if doc._.xlt_translation else doc for doc in docs
+        ]
+
     def _predict_logits(self, docs: List[Doc]) -> Floats2d:
         if self._encoder_shim is None and not any(len(doc) for doc in docs):
             # Listeners need a token in at least one document; a head does with vectors of none.
@@ -345,7 +361,7 @@ class XltTextCat(TrainablePipe):
     def _set_warnings(self, docs: List[Doc]) -> None:
         forecasts: Dict[str, StoredForecast] = self.cfg["forecasts"]
         labelled_langs = [*self.cfg["train_langs"], *self.cfg["tuned_langs"]]
-        texts = [doc.text for doc in docs]
+        texts = [doc.text for doc in self._to_read(docs)]
         for doc, text, share in zip(docs, texts, self._unknown_shares(texts), strict=True):
             lang = known_language(doc) if forecasts else ""
             warning = find_warning(

@@ -1,5 +1,6 @@
 """From labelled files to a corpus on disk."""
 
+from collections import Counter
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import (
@@ -31,12 +32,13 @@ from .formats import (
     read_fields,
     to_cats,
 )
-from .label_map import LabelMap, apply_label_map
+from .label_map import LabelMap, apply_label_map, check_classes_left
 from .layout import (
     UNKNOWN_LANG_FILE,
     Corpus,
     Row,
     check_split_name,
+    gold_labels,
     is_corpus,
     standard_language,
     write_corpus,
@@ -187,6 +189,9 @@ def import_corpus(
         )
     record: Dict[str, Any] = {"sources": records}
     if label_map is not None:
+        old = Counter(label for part in read for draft in part.drafts for label in draft.old_labels)
+        new = Counter(label for row in rows for label in row.labels)
+        check_classes_left(label_map, old, new, len(rows))
         record["label_map"] = dict(label_map)
     rejects = [asdict(row) for row in bad]
     return write_corpus(out, Corpus(rows, record), rejects=rejects, progress=progress)
@@ -202,6 +207,12 @@ class _Draft:
     pair: str
     lang: str
     split: str
+
+    @property
+    def old_labels(self) -> List[str]:
+        """Labels that held before a label map."""
+        labels = self.fields.labels
+        return gold_labels(labels) if isinstance(labels, dict) else labels
 
     def to_row(self, known: Sequence[str]) -> Row:
         return Row(

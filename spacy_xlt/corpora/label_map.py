@@ -1,6 +1,7 @@
 """Label maps: files that rename, merge or drop labels."""
 
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Union
 
@@ -61,6 +62,25 @@ def apply_label_map(
         if new is not None:
             scores[new] = min(1.0, scores.get(new, 0.0) + score)
     return scores
+
+
+def check_classes_left(label_map: LabelMap, before: Counter, after: Counter, n_docs: int) -> None:
+    """Refuse a label map after which there is nothing to tell apart.
+
+    label_map (LabelMap): The map.
+    before (Counter): Documents of each old label.
+    after (Counter): Documents of each new label.
+    n_docs (int): Documents that are left.
+    RAISES (ValueError): If several labels became one that all documents have.
+    """
+    merged = Counter({old: n for old, n in before.items() if map_label(old, label_map)})
+    if len(merged) > 1 and list(after.values()) == [n_docs]:
+        counts = ", ".join(f"{old!r} {n:,}" for old, n in merged.most_common(10))
+        raise ValueError(
+            f"The label map merges all {len(merged)} labels into {next(iter(after))!r}, which "
+            f"each of the {n_docs:,} documents has then, so there is nothing to tell apart. "
+            f"Before, they were: {counts}. Keep two labels or more."
+        )
 
 
 def map_label(label: str, label_map: LabelMap) -> Optional[str]:

@@ -50,6 +50,8 @@ class Row:
     id (str): Rows with one id are the same item, perhaps in several languages; "" for none.
     pair (str): Second text of a text pair; "" for none.
     weight (float): Weight of the example in training.
+    origin (Mapping[str, Any]): Of a translation its "text" and "lang" before, the "translator",
+        and how good it is where that was measured; empty for any other text.
     """
 
     text: str
@@ -59,6 +61,7 @@ class Row:
     id: str = ""
     pair: str = ""
     weight: float = 1.0
+    origin: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def labels(self) -> List[str]:
@@ -122,6 +125,8 @@ def row_to_doc(vocab: Vocab, row: Row) -> Doc:
         doc.user_data[ID_KEY] = row.id
     if row.pair:
         doc.user_data[PAIR_KEY] = row.pair
+    if row.origin:
+        doc._.xlt_origin = dict(row.origin)
     return doc
 
 
@@ -135,6 +140,7 @@ def doc_to_row(doc: Doc, split: str) -> Row:
         id=str(doc.user_data.get(ID_KEY, "")),
         pair=str(doc.user_data.get(PAIR_KEY, "")),
         weight=float(doc._.xlt_weight),
+        origin=dict(doc._.xlt_origin),
     )
 
 

@@ -1,6 +1,7 @@
 """The corpus reader of configs: labelled DocBin or JSONL files as Examples."""
 
 import hashlib
+import itertools
 from pathlib import Path
 from typing import Callable, Iterable, Iterator, List, Optional, Sequence, Set, Tuple, Union
 
@@ -53,7 +54,8 @@ def create_corpus_v1(
     source_path (Optional[Union[str, Path]]): More documents, read whole and before the others.
     seed (int): Seed of the draw.
     limit (int): Number of documents to stop after; 0 is all.
-    augmenter (Optional[Callable]): Gives the examples that stand for one; None is the example.
+    augmenter (Optional[Callable]): Gives the examples that stand for one; None is the example. If
+        it has a method `prepare`, that gets all texts with their languages beforehand.
     RETURNS (Callable[[Language], Iterable[Example]]): The reader.
     RAISES (ValueError): If a setting is out of range.
     """
@@ -114,6 +116,16 @@ class CorpusReader:
         source, target = self._read()
         if self._chosen is None:
             self._chosen = self._choose(source, target)
+        prepare = getattr(self.augmenter, "prepare", None)
+        if prepare is not None:
+            docs = (
+                doc
+                for i, (_, doc) in enumerate(_docs([*source, *target], nlp.vocab))
+                if i in self._chosen
+            )
+            prepare(
+                (doc.text, doc._.xlt_lang) for doc in itertools.islice(docs, self.limit or None)
+            )
         n_docs = 0
         for i, (path, doc) in enumerate(_docs([*source, *target], nlp.vocab)):
             if i not in self._chosen:
@@ -130,7 +142,7 @@ class CorpusReader:
             return self._kept
         source = [file for path in self.source_paths for file in find_files(path)]
         target = [file for path in self.paths for file in find_files(path)]
-        bins = _read_files([*source, *target])
+        bins = read_files([*source, *target])
         result = bins[: len(source)], bins[len(source) :]
         if sum(file.stat().st_size for file in source + target) <= MAX_KEPT_BYTES:
             self._kept = result
@@ -243,7 +255,7 @@ def _is_readable(path: Path) -> bool:
         return False
 
 
-def _read_files(files: Sequence[Path]) -> Bins:
+def read_files(files: Sequence[Path]) -> Bins:
     """Read files of both formats as DocBins, in their order."""
     jsonl = {file: _read_jsonl(file) for file in files if file.suffix != DOCBIN_SUFFIX}
     labels = sorted({label for rows in jsonl.values() for row in rows for label in row.labels})

@@ -140,6 +140,14 @@ def test_all_rows_dropped(tmp_path):
         run(write(tmp_path / "my.csv"), tmp_path / "out", label_map={"*": None})
 
 
+def test_all_labels_merged(tmp_path):
+    with pytest.raises(
+        ValueError, match=r"merges all 2 labels into 'x', .*: 'sport' 1, 'tra"
+    ):
+        run(write(tmp_path / "my.csv"), tmp_path / "out", label_map={"*": "x"})
+    assert not (tmp_path / "out").exists()
+
+
 def test_only_a_header(tmp_path):
     with pytest.raises(ValueError, match=r"No row is left to import from my\.csv"):
         run(write(tmp_path / "my.csv", "text,label\n"), tmp_path / "out")

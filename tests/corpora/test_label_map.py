@@ -1,6 +1,13 @@
+from collections import Counter
+
 import pytest
 
-from spacy_xlt.corpora.label_map import apply_label_map, map_label, read_label_map
+from spacy_xlt.corpora.label_map import (
+    apply_label_map,
+    check_classes_left,
+    map_label,
+    read_label_map,
+)
 
 
 @pytest.mark.parametrize(
@@ -72,3 +79,15 @@ def test_other_files(tmp_path, name, content, message):
 def test_missing_file(tmp_path):
     with pytest.raises(ValueError, match="There is no label map"):
         read_label_map(tmp_path / "m.json")
+
+
+def test_nothing_left_to_tell_apart_is_refused():
+    before, merge = Counter({"a": 2, "b": 1}), {"a": "x", "b": "x"}
+    with pytest.raises(
+        ValueError, match="merges all 2 labels into 'x', which each of the 3 doc"
+    ):
+        check_classes_left(merge, before, Counter({"x": 3}), 3)
+    check_classes_left({"*": "*"}, before, Counter({"a": 2, "b": 1}), 3)
+    check_classes_left(merge, before, Counter({"x": 2}), 3)  # one document has no label
+    check_classes_left(merge, Counter({"a": 3}), Counter({"x": 3}), 3)  # there was one before
+    check_classes_left({"a": "x", "b": None}, before, Counter({"x": 2}), 2)  # one was dropped

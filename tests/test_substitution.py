@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spacy_xlt.augmentation.substitution import match_case, replace_words
+from spacy_xlt.substitution import match_case, replace_words
 from spacy_xlt.types import LexiconEntry
 
 

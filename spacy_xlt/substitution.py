@@ -4,10 +4,10 @@ import re
 import unicodedata
 from dataclasses import dataclass
 from random import Random
-from typing import List, Optional, Sequence, Tuple
+from typing import Callable, List, NamedTuple, Optional, Sequence, Tuple
 
-from ..types import Lexicon, LexiconEntry
-from ..words import Span, capitalize, is_spaceless, uppercase, word_spans
+from .types import Lexicon, LexiconEntry
+from .words import Span, capitalize, is_spaceless, uppercase, word_spans
 
 # What may stand between the words of one headword.
 _GAPS = ("", " ", "-", "\u00a0")
@@ -64,6 +64,14 @@ class Match:
     entry: LexiconEntry
 
 
+class Replacement(NamedTuple):
+    """A headword found in a text, and the translation in a language that takes its place."""
+
+    match: Match
+    translation: str
+    lang: str
+
+
 def replace_words(text: str, lexicons: Sequence[Lexicon], *, rate: float, rng: Random) -> str:
     """A text in which words that lexicons know are translated.
 
@@ -76,22 +84,32 @@ def replace_words(text: str, lexicons: Sequence[Lexicon], *, rate: float, rng: R
     rate (float): Chance of each word to be translated, in [0, 1].
     rng (Random): Source of chance.
     """
-    words = Words(text)
-    parts: List[Tuple[int, int, str]] = []  # what is replaced, and by what
-    i = 0
-    while i < len(words):
-        found = _draw_match(words, i, lexicons, rng) if rng.random() < rate else None
-        if found is None:
-            i += 1
-            continue
-        lexicon, match = found
-        start, end = words.span(match.start, match.end)
-        translation = rng.choice(match.entry.translations)
-        headword = match.entry.headword
-        cased = match_case(translation, text[start:end], headword, lexicon.to_lang)
-        parts.append((start, end, cased))
-        i = match.end
-    return _join(text, parts)
+
+    def draw(words: Words, i: int) -> Optional[Replacement]:
+        if rng.random() >= rate:
+            return None
+        for lexicon in rng.sample(lexicons, len(lexicons)):
+            match = find_match(words, i, lexicon)
+            if match is not None:
+                return Replacement(match, rng.choice(match.entry.translations), lexicon.to_lang)
+        return None
+
+    return _replace(text, draw)
+
+
+def translate_words(text: str, lexicon: Lexicon) -> str:
+    """A text in which every word that a lexicon knows has become its first translation.
+
+    Phrases, case and spaces are treated as by `replace_words`.
+    """
+
+    def look_up(words: Words, i: int) -> Optional[Replacement]:
+        match = find_match(words, i, lexicon)
+        if match is None:
+            return None
+        return Replacement(match, match.entry.translations[0], lexicon.to_lang)
+
+    return _replace(text, look_up)
 
 
 def match_case(translation: str, original: str, headword: str, lang: str) -> str:
@@ -118,14 +136,26 @@ def find_match(words: Words, i: int, lexicon: Lexicon) -> Optional[Match]:
     return None
 
 
-def _draw_match(
-    words: Words, i: int, lexicons: Sequence[Lexicon], rng: Random
-) -> Optional[Tuple[Lexicon, Match]]:
-    for lexicon in rng.sample(lexicons, len(lexicons)):
-        match = find_match(words, i, lexicon)
-        if match is not None:
-            return lexicon, match
-    return None
+def _replace(text: str, find: Callable[[Words, int], Optional[Replacement]]) -> str:
+    """A text with what is found put in place.
+
+    find (Callable[[Words, int], Optional[Replacement]]): What is to replace the words from one
+        on, if anything.
+    """
+    words = Words(text)
+    parts: List[Tuple[int, int, str]] = []  # what is replaced, and by what
+    i = 0
+    while i < len(words):
+        found = find(words, i)
+        if found is None:
+            i += 1
+            continue
+        match = found.match
+        start, end = words.span(match.start, match.end)
+        cased = match_case(found.translation, text[start:end], match.entry.headword, found.lang)
+        parts.append((start, end, cased))
+        i = match.end
+    return _join(text, parts)
 
 
 def _join(text: str, parts: Sequence[Tuple[int, int, str]]) -> str:
