@@ -1,12 +1,13 @@
 """Texts that a command reads whole, with their languages, from whatever holds texts."""
 
+import random
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Iterator, List, Sequence
+from typing import TYPE_CHECKING, Dict, Iterator, List, Sequence
 
 from ..corpora.layout import DOCBIN_SUFFIX, docbin_docs, read_docbin, standard_language
 from ..corpora.reader import find_files
-from ..languages import ID_KEY
+from ..languages import ID_KEY, known_tag
 from ._rows import INPUT_FORMATS, find_format, get_text, read_rows
 
 if TYPE_CHECKING:
@@ -73,6 +74,37 @@ def with_languages(nlp: "Language", texts: Sequence[Text]) -> List[Text]:
                 text = replace(text, lang=known_language(detector(nlp.make_doc(text.text))))
             found.append(text)
     return found
+
+
+def read_by_language(
+    nlp: "Language", paths: Sequence[Path], text_field: str = "text", lang_field: str = "lang"
+) -> Dict[str, List[str]]:
+    """Different texts by language; of a file that has no tags, the name may be one (`sw.txt`)."""
+    found: Dict[str, Dict[str, None]] = {}
+    for path in paths:
+        named = "" if path.is_dir() else known_tag(path.name.split(".")[0])
+        texts = [
+            replace(text, lang=text.lang or named)
+            for text in read_texts(
+                path, max_length=nlp.max_length, text_field=text_field, lang_field=lang_field
+            )
+            if text.text.strip()
+        ]
+        for text in with_languages(nlp, texts):
+            found.setdefault(text.lang, {})[text.text] = None
+    return {lang: list(found[lang]) for lang in sorted(found)}
+
+
+def check_limit(limit: int) -> None:
+    """RAISES (ValueError): If it is below 0."""
+    if limit < 0:
+        raise ValueError(f"--limit is {limit}; allowed is 0, for no limit, or more.")
+
+
+def draw(texts: List[str], limit: int) -> List[str]:
+    """Some of the texts, the same at every run; all of them if there are no more than the limit,
+    or it is 0."""
+    return random.Random(0).sample(texts, limit) if 0 < limit < len(texts) else texts
 
 
 def _docbin_texts(path: Path, max_length: int) -> Iterator[Text]:

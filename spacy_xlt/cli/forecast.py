@@ -1,8 +1,6 @@
 """`spacy xlt forecast`: how accurate a pipeline will be in languages without labels."""
 
-import random
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
 
@@ -129,9 +127,9 @@ def forecast(
         read_texts,
         to_stored,
     )
+    from ._texts import check_limit, draw, read_by_language
 
-    if limit < 0:
-        raise ValueError(f"--limit is {limit}; allowed is 0, for no limit, or more.")
+    check_limit(limit)
     if save is not None:
         check_output(save)
     nlp = load_pipeline(pipeline, gpu_id=gpu_id, code_path=code_path)
@@ -146,7 +144,7 @@ def forecast(
             f"pipeline was trained on {', '.join(map(language_name, task.source_langs))}. Give "
             f"labelled texts in that, or name another source with --source-langs."
         )
-    wanted = _read_unlabelled(nlp, texts, text_field, lang_field)
+    wanted = read_by_language(nlp, texts, text_field, lang_field)
     wanted = {lang: found for lang, found in wanted.items() if lang not in langs}
     if not wanted:
         raise ValueError(
@@ -196,12 +194,6 @@ def forecast(
     return result
 
 
-def draw(texts: List[str], limit: int) -> List[str]:
-    """Some of the texts, the same at every run; all of them if there are no more than the limit,
-    or it is 0."""
-    return random.Random(0).sample(texts, limit) if 0 < limit < len(texts) else texts
-
-
 def _find_pipe(nlp: "Language", task: "Task") -> Any:
     from ..components.textcat import XltTextCat
 
@@ -218,36 +210,6 @@ def _find_pipe(nlp: "Language", task: "Task") -> Any:
             f"without --unlabelled and --priors."
         )
     return pipe
-
-
-def _read_unlabelled(
-    nlp: "Language", paths: Sequence[Path], text_field: str, lang_field: str
-) -> Dict[str, List[str]]:
-    """Different texts by language; of a file that has no tags, the name may be one (`sw.txt`)."""
-    from ._texts import read_texts, with_languages
-
-    found: Dict[str, Dict[str, None]] = {}
-    for path in paths:
-        named = "" if path.is_dir() else _language_of_name(path)
-        texts = [
-            replace(text, lang=text.lang or named)
-            for text in read_texts(
-                path, max_length=nlp.max_length, text_field=text_field, lang_field=lang_field
-            )
-            if text.text.strip()
-        ]
-        for text in with_languages(nlp, texts):
-            found.setdefault(text.lang, {})[text.text] = None
-    return {lang: list(found[lang]) for lang in sorted(found)}
-
-
-def _language_of_name(path: Path) -> str:
-    from ..languages import standardize_language
-
-    try:
-        return standardize_language(path.name.split(".")[0])
-    except ValueError:
-        return ""
 
 
 def _read_gold(

@@ -4,7 +4,7 @@ import pytest
 import spacy
 from running import run_command
 
-from spacy_xlt.cli.forecast import draw
+from spacy_xlt.cli._texts import draw
 
 
 @pytest.fixture
