@@ -1,10 +1,12 @@
 """`spacy xlt pseudo-label`: what trained pipelines and alike texts say of texts without labels."""
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Iterator, List, Mapping, Optional, Sequence, Tuple
 
+from ..transfer.pseudo_labels import NEIGHBOUR_SHARE
+from ..transfer.pseudo_labels import SHARPNESS as POWER
 from ._app import (
     BATCH_SIZE,
     CODE_PATH,
@@ -51,11 +53,11 @@ SOURCE = Opt(
 LANGS = Opt(None, "--langs", "-l", help="Languages to label, with commas (default: all)")
 LIMIT = Opt(1000, "--limit", help="Most texts of a language to label, drawn at random; 0 for all")
 NEIGHBOURS = Opt(
-    0.8,
+    NEIGHBOUR_SHARE,
     "--neighbours",
     help="What alike texts of all languages count for a text's labels, from 0 to 1",
 )
-SHARPNESS = Opt(2.0, "--sharpness", help="1 for probabilities as they are; more for surer ones")
+SHARPNESS = Opt(POWER, "--sharpness", help="1 for probabilities as they are; more for surer ones")
 BALANCE = Opt(
     0.0, "--balance", help="From 0 to 1: how far each language gets the source's mix of labels"
 )
@@ -65,8 +67,8 @@ BALANCE = Opt(
 class LabelSettings:
     """How pseudo-labels are made of what teachers say; see `transfer.pseudo_labels`."""
 
-    neighbours: float = 0.8
-    sharpness: float = 2.0
+    neighbours: float = NEIGHBOUR_SHARE
+    sharpness: float = POWER
     balance: float = 0.0
 
     def __post_init__(self) -> None:
@@ -97,6 +99,7 @@ class Labelled:
     """A pool with pseudo-labels.
 
     labels (List[str]): Names of the columns.
+    exclusive (bool): Whether they exclude each other.
     scores (np.ndarray): Probabilities. Shape: (n_texts, n_labels)
     answers (np.ndarray): Whether a label is the likeliest (or holds). Shape: (n_texts, n_labels)
     agreed (np.ndarray): Whether all teachers and the alike texts say that. Shape: (n_texts,)
@@ -105,6 +108,7 @@ class Labelled:
 
     pool: Pool
     labels: List[str]
+    exclusive: bool
     scores: "np.ndarray"
     answers: "np.ndarray"
     agreed: "np.ndarray"
@@ -167,6 +171,10 @@ class Teacher:
         self.has_vectors = isinstance(pipe, XltTextCat) and pipe.reads_text
         model = nlp.config["components"][self.task.component].get("model", {})
         self.is_untouched = self.has_vectors and model.get("freeze") == "encoder"
+
+    def order_labels(self, labels: Sequence[str]) -> None:
+        """Give scores in another order of the labels."""
+        self.task = replace(self.task, labels=list(labels))
 
     def predict(self, pool: Pool) -> "np.ndarray":
         """Probabilities of its labels. Shape: (n_texts, n_labels)"""
@@ -231,8 +239,7 @@ def load_teachers(
                 f"{'' if same else '; both need the same'}. Labels must exclude each other in "
                 f"both or in neither."
             )
-        # Columns of scores are in the order of the first.
-        other.task.labels[:] = first.task.labels
+        other.order_labels(first.task.labels)
     return teachers
 
 
@@ -436,7 +443,7 @@ class Labeller:
                 f"else. Measure the teachers with spacy xlt evaluate, and look at the texts."
             )
         agreed = find_agreement([scores, *views], exclusive=exclusive)
-        return Labelled(self.pool, self.task.labels, scores, answers, agreed, self.notes)
+        return Labelled(self.pool, self.task.labels, exclusive, scores, answers, agreed, self.notes)
 
 
 def to_rows(found: Labelled, rows: Sequence[int]) -> Iterator["Row"]:
@@ -467,7 +474,9 @@ def show_labelled(found: Labelled) -> None:
     from ..languages import language_name
 
     tags = np.array(found.pool.langs, dtype=object)
-    confidence = np.where(found.answers, found.scores, 1.0 - found.scores).max(axis=1)
+    confidence = np.maximum(found.scores, 1.0 - found.scores).mean(axis=1)
+    if found.exclusive:
+        confidence = found.scores.max(axis=1)
     rows, alone = [], []
     for lang in sorted(set(found.pool.langs)):
         own = tags == lang
@@ -488,7 +497,7 @@ def show_labelled(found: Labelled) -> None:
     header = ("Language", "Tag", "Texts", "Confidence", "Agreed", "Most frequent labels")
     msg.table(rows, header=header, divider=True, aligns=("l", "l", "r", "r", "r", "l"), max_col=60)
     msg.text(
-        "Confidence: mean probability of the pseudo-label. Agreed: texts of which all teachers and "
+        "Confidence: mean probability of pseudo-labels. Agreed: texts of which all teachers and "
         "the alike texts say the same. Both in percent."
     )
     for note in found.notes:

@@ -139,6 +139,8 @@ def self_train(
     RAISES (ValueError): If a setting, the config, a teacher or the texts are wrong, or the
         directory holds rounds of something else.
     """
+    import numpy as np
+
     from ..transfer.self_training import draw_held_out, find_worsening
     from ._config import plain_errors, read_config
 
@@ -163,6 +165,7 @@ def self_train(
         lang_field=lang_field,
     )
     kept_out = draw_held_out(pool.langs, held_out)
+    taught = np.setdiff1d(np.arange(len(pool.texts)), kept_out).tolist()
     labeller = Labeller(loaded, pool, gold, settings)
     judge = _Judge(config, gold, labeller, kept_out)
     before = judge.look(loaded[0], labeller.views[0])
@@ -180,8 +183,7 @@ def self_train(
             reason = f"The pseudo-labels of round {number} are not taught: {reason}"
             break
         if not _is_finished(folder, record, number):
-            rows = [i for i in range(len(pool.texts)) if i not in set(kept_out.tolist())]
-            write_labelled(folder / "corpus", found, [name, *teachers[1:]], rows)
+            write_labelled(folder / "corpus", found, [name, *teachers[1:]], taught)
             train_student(
                 config_path, folder, overrides, train_langs, gpu_id=gpu_id, code_path=code_path
             )
@@ -190,7 +192,7 @@ def self_train(
             str(folder / BEST),
             batch_size,
         )
-        student.task.labels[:] = labeller.task.labels
+        student.order_labels(labeller.task.labels)
         scores = student.predict(pool)
         now = judge.look(student, scores)
         del student

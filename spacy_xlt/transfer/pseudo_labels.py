@@ -17,8 +17,9 @@ N_NEIGHBOURS = 10
 NEIGHBOUR_SHARE = 0.8
 # Neighbours count by exp(CLOSENESS * cosine).
 CLOSENESS = 10.0
-# Spreading levels scores; probabilities to this power, brought back to a sum of 1, undo that.
-SHARPNESS = 2.0
+# Power of the probabilities, brought back to a sum of 1. Spreading levels them, and more power
+# undoes that, but students learn more from soft labels than from sure ones.
+SHARPNESS = 1.0
 # Rounds of spreading; each changes less than NEIGHBOUR_SHARE of what the one before did.
 N_SPREADS = 20
 # Rows of cosines in memory at once.

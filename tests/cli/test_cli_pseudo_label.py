@@ -32,7 +32,7 @@ def test_a_corpus_with_soft_labels(trained_dir, frozen_dir, texts, source, tmp_p
         *("pseudo-label", *texts, "--teacher", trained_dir, "--teacher", frozen_dir),
         *("--source", source, "--output", out),
     )
-    assert "Swahili sw 18" in text and "Confidence: mean probability" in text
+    assert "Swahili sw 18" in text and "Confidence: mean probability of pseudo-labels" in text
     assert "Most frequent labels" in text and f"Texts with pseudo-labels: {out}/train" in text
     assert sorted(path.name for path in (out / "train").iterdir()) == [
         *("ar.spacy", "de.spacy", "sw.spacy"),
