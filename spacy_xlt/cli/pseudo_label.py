@@ -3,7 +3,7 @@
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Iterator, List, Mapping, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Any, Collection, Iterator, List, Optional, Sequence, Tuple
 
 from ..transfer.pseudo_labels import NEIGHBOUR_SHARE
 from ..transfer.pseudo_labels import SHARPNESS as POWER
@@ -203,13 +203,13 @@ class Teacher:
 class Gold:
     """What the source's labelled texts say.
 
-    texts (Mapping[str, None]): Their texts.
+    texts (Collection[str]): Their texts.
     langs (List[str]): Source languages.
     mix (Optional[np.ndarray]): Share of each label; None without labelled texts. Shape:
         (n_labels,)
     """
 
-    texts: Mapping[str, None]
+    texts: Collection[str]
     langs: List[str]
     mix: Optional["np.ndarray"] = None
 
@@ -251,7 +251,7 @@ def read_source(teacher: Teacher, path: Optional[Path]) -> Gold:
     from ..languages import get_doc_language
 
     if path is None:
-        return Gold({}, teacher.task.source_langs)
+        return Gold((), teacher.task.source_langs)
     docs = [eg.reference for eg in create_corpus_v1(path=path)(teacher.nlp)]
     rows = [[doc.cats.get(label, 0.0) for label in teacher.task.labels] for doc in docs]
     total = np.sum(rows, axis=0, dtype=np.float64)
@@ -262,7 +262,7 @@ def read_source(teacher: Teacher, path: Optional[Path]) -> Gold:
         )
     langs = {get_doc_language(doc) for doc in docs} - {""}
     return Gold(
-        dict.fromkeys(doc.text for doc in docs),
+        {doc.text for doc in docs},
         sorted(langs.union(teacher.task.source_langs)),
         total / total.sum(),
     )

@@ -44,12 +44,15 @@ if TYPE_CHECKING:
     import numpy as np
     from thinc.api import Config
 
+    from ..evaluation.task import Task
     from ..transfer.self_training import Signs
     from ._resume import Identity
 
 RECORD = "self_training.json"
 FORMAT = "spacy_xlt.self_training.v1"
 BEST = "model-best"
+# The setting that the pseudo-labels of a round are put into.
+TRAIN = "paths.train"
 
 
 @command(
@@ -148,7 +151,14 @@ def self_train(
         raise ValueError(f"--rounds is {rounds}; allowed is 1 or more.")
     check_batch_size(batch_size)
     with plain_errors(config_path):
-        config = read_config(config_path, dict(overrides))
+        if TRAIN in overrides:
+            raise ValueError(
+                f"--{TRAIN} is {overrides[TRAIN]}, but self-training sets it itself, to texts with "
+                f"pseudo-labels. Give the labelled source texts with --paths.source, and the "
+                f"unlabelled ones with --texts."
+            )
+        # For now any path: there are no pseudo-labels yet.
+        config = read_config(config_path, {**overrides, TRAIN: SPLIT})
         source = _find_source(config)
         fields = (text_field, lang_field)
         run = _identify(config, texts, teachers, asdict(settings), held_out, langs, limit, *fields)
@@ -216,8 +226,8 @@ class _Judge:
                 "Add a pipeline of frozen.cfg as a teacher."
             )
         self.alike, self.held_out = labeller.alike, held_out
-        self.labels, self.exclusive = labeller.task.labels, labeller.task.exclusive
-        self.dev = _read_dev(config, gold, self.labels)
+        self.exclusive = labeller.task.exclusive
+        self.dev = _read_dev(config, gold, labeller.task)
 
     def look(self, teacher: Teacher, scores: "np.ndarray") -> "Signs":
         """Signs of a pipeline whose scores of the pool are known."""
@@ -242,34 +252,32 @@ class _Judge:
 
 
 def _read_dev(
-    config: "Config", gold: Gold, labels: Sequence[str]
+    config: "Config", gold: Gold, task: "Task"
 ) -> Tuple[List[str], List[str], "np.ndarray"]:
     """Labelled texts of the development corpus in source languages: texts, languages, answers."""
     import numpy as np
     from spacy.language import Language
     from spacy.util import resolve_dot_names
-    from thinc.api import Config
 
+    from ..evaluation.scorer import has_gold
     from ..languages import get_doc_language
     from ..transfer.pseudo_labels import find_answers
 
-    block = _corpus_block(config, "dev_corpus")
-    # Alone: the path of the training corpus is not known yet.
-    (corpus,) = resolve_dot_names(Config({"corpora": {"dev": block}}), ["corpora.dev"])
-    docs = [eg.reference for eg in corpus(Language())]
-    tags = [get_doc_language(doc) for doc in docs]
-    chosen = [
-        (doc, lang)
-        for doc, lang in zip(docs, tags, strict=True)
-        if doc.cats and doc.text.strip() and (not lang or lang in gold.langs)
+    settings = config.interpolate()
+    name = settings["training"].get("dev_corpus", "corpora.dev")
+    (corpus,) = resolve_dot_names(settings, [name])
+    docs = [
+        eg.reference
+        for eg in corpus(Language())
+        if has_gold(eg.reference.cats, task.labels, exclusive=task.exclusive)
+        and eg.reference.text.strip()
+        and get_doc_language(eg.reference) in ("", *gold.langs)
     ]
-    rows = [[doc.cats.get(label, 0.0) for label in labels] for doc, _ in chosen]
-    scores = np.array(rows, dtype=np.float64).reshape(-1, len(labels))
-    exclusive = bool(len(scores)) and bool(np.allclose(scores.sum(axis=1), 1.0))
+    scores = np.array([[doc.cats.get(label, 0.0) for label in task.labels] for doc in docs])
     return (
-        [doc.text for doc, _ in chosen],
-        [lang for _, lang in chosen],
-        find_answers(scores, exclusive=exclusive),
+        [doc.text for doc in docs],
+        [get_doc_language(doc) for doc in docs],
+        find_answers(scores.reshape(len(docs), len(task.labels)), exclusive=task.exclusive),
     )
 
 
@@ -278,7 +286,9 @@ def _find_source(config: "Config") -> Path:
 
     RAISES (ValueError): If the config names none.
     """
-    path = _corpus_block(config, "train_corpus").get("source_path")
+    settings = config.interpolate()
+    name = settings["training"].get("train_corpus", "corpora.train").partition(".")[2]
+    path = settings.get("corpora", {}).get(name, {}).get("source_path")
     if not path:
         raise ValueError(
             "Self-training needs the labelled texts of the source language, but the config has "
@@ -286,13 +296,6 @@ def _find_source(config: "Config") -> Path:
             "--paths.source FILE."
         )
     return Path(path)
-
-
-def _corpus_block(config: "Config", key: str) -> Dict[str, Any]:
-    """The settings of a corpus that [training] names."""
-    settings = config.interpolate()
-    name = settings["training"].get(key, "corpora." + key.partition("_")[0]).partition(".")[2]
-    return dict(settings.get("corpora", {}).get(name, {}))
 
 
 def _identify(
@@ -360,7 +363,7 @@ def train_student(
         overrides={
             **overrides,
             **(langs if train_langs else {}),
-            "paths.train": str(folder / "corpus" / SPLIT),
+            TRAIN: str(folder / "corpus" / SPLIT),
         },
         gpu_id=gpu_id,
         code_path=code_path,
