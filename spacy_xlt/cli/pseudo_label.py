@@ -3,10 +3,9 @@
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Collection, Iterator, List, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Any, Collection, Iterator, List, Optional, Sequence
 
-from ..transfer.pseudo_labels import NEIGHBOUR_SHARE
-from ..transfer.pseudo_labels import SHARPNESS as POWER
+from ..transfer.pseudo_labels import LabelSettings
 from ._app import (
     BATCH_SIZE,
     CODE_PATH,
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
 
     from ..corpora.layout import Row
     from ..evaluation.task import Task
+    from ..transfer.pseudo_labels import Alike
 
 # A language of whose texts so many are detected to be in a source language is left out.
 MAX_SOURCE_SHARE = 0.5
@@ -35,6 +35,7 @@ N_DETECTED = 200
 # Labels of a language that the table shows, the most frequent first.
 N_SHOWN = 3
 SPLIT = "train"
+DEFAULTS = LabelSettings()
 
 TEACHERS = Opt(
     ...,
@@ -53,31 +54,18 @@ SOURCE = Opt(
 LANGS = Opt(None, "--langs", "-l", help="Languages to label, with commas (default: all)")
 LIMIT = Opt(1000, "--limit", help="Most texts of a language to label, drawn at random; 0 for all")
 NEIGHBOURS = Opt(
-    NEIGHBOUR_SHARE,
+    DEFAULTS.neighbours,
     "--neighbours",
     help="What alike texts of all languages count for a text's labels, from 0 to 1",
 )
-SHARPNESS = Opt(POWER, "--sharpness", help="1 for probabilities as they are; more for surer ones")
-BALANCE = Opt(
-    0.0, "--balance", help="From 0 to 1: how far each language gets the source's mix of labels"
+SHARPNESS = Opt(
+    DEFAULTS.sharpness, "--sharpness", help="1 for probabilities as they are; more for surer ones"
 )
-
-
-@dataclass(frozen=True)
-class LabelSettings:
-    """How pseudo-labels are made of what teachers say; see `transfer.pseudo_labels`."""
-
-    neighbours: float = NEIGHBOUR_SHARE
-    sharpness: float = POWER
-    balance: float = 0.0
-
-    def __post_init__(self) -> None:
-        if not 0.0 <= self.neighbours < 1.0:
-            raise ValueError(f"--neighbours is {self.neighbours}; allowed is 0 up to, not with, 1.")
-        if not 1.0 <= self.sharpness < float("inf"):
-            raise ValueError(f"--sharpness is {self.sharpness}; allowed is 1 or more.")
-        if not 0.0 <= self.balance <= 1.0:
-            raise ValueError(f"--balance is {self.balance}; allowed is 0 to 1.")
+BALANCE = Opt(
+    DEFAULTS.balance,
+    "--balance",
+    help="From 0 to 1: how far each language gets the source's mix of labels",
+)
 
 
 @dataclass(frozen=True)
@@ -377,7 +365,7 @@ class Labeller:
         first = teachers[0]
         if settings.balance and (gold.mix is None or not first.task.exclusive):
             raise ValueError(
-                f"--balance is {settings.balance}, but "
+                f"balance is {settings.balance}, but "
                 + (
                     "the mix of labels is not known. Give the labelled texts of the source."
                     if first.task.exclusive
@@ -389,8 +377,7 @@ class Labeller:
         self.views = [teacher.predict(pool) for teacher in teachers]
         self.notes = list(pool.notes)
         embedding = self._choose_embedding(teachers)
-        # Which texts are alike: their rows, and what each counts.
-        self.alike: Optional[Tuple[np.ndarray, np.ndarray]] = None
+        self.alike: Optional[Alike] = None
         if embedding is not None and len(pool.texts) > 1:
             vectors = embedding.embed(pool.texts)
             self.alike = find_neighbours(center_languages(vectors, pool.langs))
@@ -416,23 +403,18 @@ class Labeller:
         RAISES (ValueError): If all texts get the same label.
         """
         from ..evaluation.rendering import percent
-        from ..transfer.pseudo_labels import (
-            balance_labels,
-            find_agreement,
-            find_answers,
-            mean_scores,
-            sharpen,
-            spread_scores,
-        )
+        from ..transfer.pseudo_labels import find_agreement, find_answers, make_pseudo_labels
 
-        exclusive, langs = self.task.exclusive, self.pool.langs
+        exclusive = self.task.exclusive
         views = [*([] if first is None else [first]), *self.views[first is not None :]]
-        scores = mean_scores(views)
-        if self.alike is not None:
-            scores = spread_scores(scores, *self.alike, share=self.settings.neighbours)
-        if self.gold.mix is not None and self.settings.balance:
-            scores = balance_labels(scores, langs, self.gold.mix, self.settings.balance)
-        scores = sharpen(scores, self.settings.sharpness, exclusive=exclusive)
+        scores = make_pseudo_labels(
+            views,
+            self.pool.langs,
+            self.settings,
+            exclusive=exclusive,
+            alike=self.alike,
+            mix=self.gold.mix,
+        )
         answers = find_answers(scores, exclusive=exclusive)
         if len(scores) > 1 and (answers == answers[0]).all():
             names = [x for x, holds in zip(self.task.labels, answers[0], strict=True) if holds]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence, 
 import typer
 
 from ..files import write_text
+from ..transfer.pseudo_labels import LabelSettings
 from ._app import (
     BATCH_SIZE,
     CODE_PATH,
@@ -31,7 +32,6 @@ from .pseudo_label import (
     Gold,
     Labelled,
     Labeller,
-    LabelSettings,
     Teacher,
     load_teachers,
     read_pool,

@@ -7,7 +7,8 @@ whatever language. So each text gets, besides what the teachers say of it, what 
 get, until nothing changes.
 """
 
-from typing import List, Sequence, Tuple
+from dataclasses import dataclass
+from typing import List, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -24,6 +25,61 @@ SHARPNESS = 1.0
 N_SPREADS = 20
 # Rows of cosines in memory at once.
 CHUNK = 1024
+
+
+@dataclass(frozen=True)
+class LabelSettings:
+    """How pseudo-labels are made of what teachers say.
+
+    neighbours (float): What alike texts count, against what teachers say of a text itself, in
+        [0, 1).
+    sharpness (float): Power of the probabilities; 1 leaves them as they are.
+    balance (float): How far each language gets a given mix of labels, in [0, 1].
+    RAISES (ValueError): If one is out of range.
+    """
+
+    neighbours: float = NEIGHBOUR_SHARE
+    sharpness: float = SHARPNESS
+    balance: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.neighbours < 1.0:
+            raise ValueError(f"neighbours is {self.neighbours}; allowed is 0 up to, not with, 1.")
+        if not 1.0 <= self.sharpness < float("inf"):
+            raise ValueError(f"sharpness is {self.sharpness}; allowed is 1, for none, or more.")
+        if not 0.0 <= self.balance <= 1.0:
+            raise ValueError(f"balance is {self.balance}; allowed is 0, for none, to 1.")
+
+
+# Rows of each text's nearest ones, and what each of them counts; from `find_neighbours`.
+Alike = Tuple[np.ndarray, np.ndarray]
+
+
+def make_pseudo_labels(
+    views: Sequence[np.ndarray],
+    langs: Sequence[str],
+    settings: LabelSettings,
+    *,
+    exclusive: bool,
+    alike: Optional[Alike] = None,
+    mix: Optional[np.ndarray] = None,
+) -> np.ndarray:
+    """Probabilities to teach. Shape: (n_texts, n_labels)
+
+    views (Sequence[np.ndarray]): Probabilities of each teacher. Shape of each: the same.
+    langs (Sequence[str]): Language of each text.
+    exclusive (bool): Whether labels exclude each other.
+    alike (Optional[Alike]): Which texts are alike; None if that is not known.
+    mix (Optional[np.ndarray]): Share of each label to balance languages towards. Shape:
+        (n_labels,)
+    RAISES (ValueError): If a teacher's score is not finite.
+    """
+    scores = mean_scores(views)
+    if alike is not None:
+        scores = spread_scores(scores, *alike, share=settings.neighbours)
+    if mix is not None and settings.balance:
+        scores = balance_labels(scores, langs, mix, settings.balance)
+    return sharpen(scores, settings.sharpness, exclusive=exclusive)
 
 
 def mean_scores(views: Sequence[np.ndarray]) -> np.ndarray:
@@ -79,14 +135,12 @@ def center_languages(vectors: np.ndarray, langs: Sequence[str]) -> np.ndarray:
     return _unit(directions)
 
 
-def find_neighbours(
-    directions: np.ndarray, n_neighbours: int = N_NEIGHBOURS
-) -> Tuple[np.ndarray, np.ndarray]:
+def find_neighbours(directions: np.ndarray, n_neighbours: int = N_NEIGHBOURS) -> Alike:
     """The nearest other texts of each text, in any language, and what each of them counts.
 
     directions (np.ndarray): Vectors of length 1. Shape: (n_texts, width)
     n_neighbours (int): How many; fewer where there are not so many other texts.
-    RETURNS (Tuple[np.ndarray, np.ndarray]): Their rows and their weights, which sum to 1. Shape
+    RETURNS (Alike): Their rows and their weights, which sum to 1. Shape
         of both: (n_texts, n_neighbours)
     RAISES (ValueError): If there are not two texts.
     """
@@ -120,12 +174,9 @@ def spread_scores(
     rows, weights: From `find_neighbours`.
     share (float): What neighbours count, in [0, 1).
     RETURNS (np.ndarray): Shape: (n_texts, n_labels)
-    RAISES (ValueError): If the share is out of range.
     SOURCE: Zhou et al. (2004), Learning with local and global consistency; here each text's
         neighbours are weighted to a sum of 1, and nothing is labelled for certain.
     """
-    if not 0.0 <= share < 1.0:
-        raise ValueError(f"The share of neighbours is {share}; allowed is 0 up to, not with, 1.")
     spread = scores
     for _ in range(N_SPREADS if share else 0):
         spread = (1.0 - share) * scores + share * _mean_of_neighbours(spread, rows, weights)
@@ -135,11 +186,8 @@ def spread_scores(
 def sharpen(scores: np.ndarray, power: float = SHARPNESS, *, exclusive: bool) -> np.ndarray:
     """Probabilities nearer to 0 and 1, the order as it was. Shape: (n_texts, n_labels)
 
-    power (float): 1 leaves them as they are.
-    RAISES (ValueError): If it is below 1.
+    power (float): 1 leaves them as they are; it is 1 or more.
     """
-    if not power >= 1.0:
-        raise ValueError(f"The sharpness is {power}; allowed is 1, for none, or more.")
     raised = np.clip(scores, 0.0, 1.0) ** power
     others = raised.sum(axis=1, keepdims=True) - raised if exclusive else (1.0 - scores) ** power
     return raised / np.maximum(raised + others, 1e-30)
@@ -155,14 +203,9 @@ def balance_labels(
     prior (np.ndarray): Share of each label, such as the source's. Shape: (n_labels,)
     strength (float): From 0, for as they are, to 1, for means that are that mix.
     RETURNS (np.ndarray): Shape: (n_texts, n_labels)
-    RAISES (ValueError): If the strength is out of range.
     SOURCE: Sinkhorn and Knopp (1967): rows are brought to a sum of 1 and columns to their share
         by turns.
     """
-    if not 0.0 <= strength <= 1.0:
-        raise ValueError(f"The strength of balancing is {strength}; allowed is 0 to 1.")
-    if strength == 0.0:
-        return scores
     balanced = np.array(scores, dtype=np.float64)
     tags = np.array(langs, dtype=object)
     for lang in set(langs):

@@ -23,7 +23,6 @@ import typer
 from spacy_xlt.cli.pseudo_label import (
     SPLIT,
     Labeller,
-    LabelSettings,
     load_teachers,
     read_pool,
     read_source,
@@ -32,6 +31,7 @@ from spacy_xlt.cli.pseudo_label import (
 )
 from spacy_xlt.corpora.layout import Row, rows_to_docbin
 from spacy_xlt.corpora.reader import create_corpus_v1
+from spacy_xlt.transfer.pseudo_labels import LabelSettings
 
 RESULTS = runs.RESULTS / "transfer"
 BASELINE, RECIPE = "zero_shot_even", "self_training"

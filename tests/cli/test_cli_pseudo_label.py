@@ -11,13 +11,13 @@ from spacy.vocab import Vocab
 from spacy_xlt.cli import pseudo_label as module
 from spacy_xlt.cli.pseudo_label import (
     Labeller,
-    LabelSettings,
     load_teachers,
     read_pool,
     read_source,
 )
 from spacy_xlt.corpora.layout import read_corpus
 from spacy_xlt.detection import Detected
+from spacy_xlt.transfer.pseudo_labels import LabelSettings
 
 WORDS = ["pizza", "jazz", "taxi", "opera", "sushi", "hotel"]
 
@@ -179,9 +179,9 @@ def test_teachers_that_do_not_fit(trained_dir, make_pipeline, standin, texts, tm
 @pytest.mark.parametrize(
     "option, value, message",
     [
-        ("--neighbours", 1.0, "--neighbours is 1.0; allowed is 0 up to, not with, 1."),
-        ("--sharpness", 0.5, "--sharpness is 0.5; allowed is 1 or more."),
-        ("--balance", 2.0, "--balance is 2.0; allowed is 0 to 1."),
+        ("--neighbours", 1.0, "neighbours is 1.0; allowed is 0 up to, not with, 1."),
+        ("--sharpness", 0.5, "sharpness is 0.5; allowed is 1, for none, or more."),
+        ("--balance", 2.0, "balance is 2.0; allowed is 0, for none, to 1."),
         ("--balance", 0.5, "but the mix of labels is not known. Give the labelled texts of the"),
         ("--limit", -1, "--limit is -1; allowed is 0, for no limit, or more."),
         ("--batch-size", 0, "The batch size is 0; allowed is 1 or more."),

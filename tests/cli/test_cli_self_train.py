@@ -161,7 +161,7 @@ def test_no_labelled_source(run):
     [
         ("--rounds", 0, "--rounds is 0; allowed is 1 or more."),
         ("--held-out", 1.0, "share of held-out texts is 1.0; allowed is between 0 and 1."),
-        ("--neighbours", -0.5, "--neighbours is -0.5; allowed is 0 up to"),
+        ("--neighbours", -0.5, "neighbours is -0.5; allowed is 0 up to"),
         ("--langs", "sw,zu", "No unlabelled text in zu."),
         ("--paths.train", "x", "--paths.train is x, but self-training sets it itself"),
         ("--paths.dve", "x", "The config has no setting 'paths.dve' to override."),

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from spacy_xlt.transfer.pseudo_labels import (
+    LabelSettings,
     balance_labels,
     center_languages,
     count_effective_labels,
@@ -12,6 +13,7 @@ from spacy_xlt.transfer.pseudo_labels import (
     find_answers,
     find_likeness,
     find_neighbours,
+    make_pseudo_labels,
     mean_scores,
     sharpen,
     spread_scores,
@@ -114,9 +116,6 @@ def test_spreading_is_the_solution_of_its_equation(topics):
     exact = np.linalg.solve(np.eye(120) - 0.5 * W, 0.5 * scores)
     assert spread_scores(scores, rows, weights, share=0.5) == pytest.approx(exact, abs=1e-5)
     assert (spread_scores(scores, rows, weights, share=0.0) == scores).all()
-    for share in (-0.1, 1.0, float("nan")):
-        with pytest.raises(ValueError, match="share of neighbours is .*; allowed is 0 up to"):
-            spread_scores(scores, rows, weights, share=share)
 
 
 probabilities = arrays(np.float64, (4, 3), elements=st.floats(0.01, 1.0, allow_nan=False)).map(
@@ -142,8 +141,6 @@ def test_sharpness():
     )
     assert sharpen(scores, 2.0, exclusive=False)[0, 0] == pytest.approx(0.36 / 0.52)
     assert np.isfinite(sharpen(np.zeros((1, 3)), 2.0, exclusive=True)).all()
-    with pytest.raises(ValueError, match=r"sharpness is 0.5; allowed is 1, for none, or more"):
-        sharpen(scores, 0.5, exclusive=True)
 
 
 def test_balance(topics):
@@ -159,9 +156,30 @@ def test_balance(topics):
     half = balance_labels(scores, langs, prior, 0.5)
     distance = [np.abs(x.mean(axis=0) - prior).sum() for x in (scores, half, full)]
     assert distance[0] > distance[1] > distance[2]
-    assert balance_labels(scores, langs, prior, 0.0) is scores
-    with pytest.raises(ValueError, match=r"strength of balancing is 1.5; allowed is 0 to 1"):
-        balance_labels(scores, langs, prior, 1.5)
+
+
+@pytest.mark.parametrize("name", ["neighbours", "sharpness", "balance"])
+@pytest.mark.parametrize("value", [-0.1, float("nan"), float("inf")])
+def test_settings_out_of_range(name, value):
+    with pytest.raises(ValueError, match=rf"{name} is {value}; allowed is"):
+        LabelSettings(**{name: value})
+
+
+def test_all_together(topics):
+    vectors, langs, gold = topics
+    views = [soft(gold, sure=0.9), soft(gold, sure=0.5)]
+    alike = find_neighbours(center_languages(vectors, langs))
+    plain = LabelSettings(neighbours=0.0)
+    made = make_pseudo_labels(views, langs, plain, exclusive=True, alike=alike)
+    assert made == pytest.approx(soft(gold, sure=0.7))
+    assert (make_pseudo_labels(views, langs, plain, exclusive=True) == made).all()
+    sharp = LabelSettings(neighbours=0.5, sharpness=3.0, balance=1.0)
+    mix = np.array([0.5, 0.25, 0.25])
+    made = make_pseudo_labels(views, langs, sharp, exclusive=True, alike=alike, mix=mix)
+    spread = spread_scores(soft(gold, sure=0.7), *alike, share=0.5)
+    assert made == pytest.approx(
+        sharpen(balance_labels(spread, langs, mix, 1.0), 3.0, exclusive=True)
+    )
 
 
 def test_labels_in_use_and_likeness():
