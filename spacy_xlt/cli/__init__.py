@@ -22,8 +22,10 @@ from . import lexicon as _lexicon  # noqa: F401
 from . import package as _package  # noqa: F401
 from . import predict as _predict  # noqa: F401
 from . import project as _project  # noqa: F401
+from . import pseudo_label as _pseudo_label  # noqa: F401
 from . import report as _report  # noqa: F401
 from . import search as _search  # noqa: F401
+from . import self_train as _self_train  # noqa: F401
 from . import soup as _soup  # noqa: F401
 from . import suggest as _suggest  # noqa: F401
 from . import train as _train  # noqa: F401

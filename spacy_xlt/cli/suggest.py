@@ -177,11 +177,11 @@ def suggest(
     ]
     pool = with_languages(nlp, pool)
     pool = _select(pool, langs, _labelled_keys(nlp, labelled), left_out)
-    embed = _make_embed(nlp, classifier, batch_size)
+    embed = make_embed(nlp, classifier, batch_size)
     if strategy in COMPARING:
         # A pipeline without vectors is refused now, not after all predictions.
         embed([""])
-    scores = _predict(nlp, pool, classifier, batch_size)
+    scores = predict_scores(nlp, pool, classifier, batch_size)
     usable = np.isfinite(scores).all(axis=1)
     _note(left_out, "without usable scores", int((~usable).sum()))
     pool = [text for text, is_usable in zip(pool, usable, strict=True) if is_usable]
@@ -272,7 +272,7 @@ def _note(left_out: Dict[str, int], why: str, count: int) -> None:
         left_out[why] = left_out.get(why, 0) + count
 
 
-def _predict(
+def predict_scores(
     nlp: "Language", pool: Sequence["Text"], classifier: "Task", batch_size: int
 ) -> "np.ndarray":
     """Scores of the texts, NaN where there are none. Shape: (n_texts, n_labels)"""
@@ -291,7 +291,7 @@ def _predict(
     return scores
 
 
-def _make_embed(
+def make_embed(
     nlp: "Language", classifier: "Task", batch_size: int
 ) -> Callable[[Sequence[str]], "np.ndarray"]:
     """What makes vectors of texts, with the component's encoder."""

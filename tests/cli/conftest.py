@@ -5,10 +5,13 @@ from pathlib import Path
 
 import pytest
 import spacy
+import srsly
+import tiny
 from spacy.tokens import DocBin
 
 from spacy_xlt.languages import set_doc_language
 
+UNLABELLED_WORDS = ["pizza", "jazz", "taxi", "opera", "sushi", "hotel"]
 STANDIN = Path(__file__).parents[1] / "evaluation" / "standin_textcat.py"
 
 
@@ -50,3 +53,43 @@ def make_split(tmp_path):
         return tmp_path / name
 
     return make
+
+
+@pytest.fixture(scope="session")
+def frozen_dir(tmp_path_factory, encoder_dir):
+    """A pipeline whose encoder is as it was, as frozen.cfg makes it."""
+    nlp = spacy.blank("xx")
+    model = {
+        "@architectures": "spacy_xlt.TextCat.v1",
+        "precision": "fp32",
+        "freeze": "encoder",
+        "encoder": {"@architectures": "spacy_xlt.Encoder.v1", "path": str(encoder_dir)},
+    }
+    nlp.add_pipe("xlt_textcat", name="textcat", config={"model": model})
+    nlp.initialize(lambda: tiny.make_examples(nlp))
+    path = tmp_path_factory.mktemp("frozen") / "model-best"
+    nlp.to_disk(path)
+    return path
+
+
+@pytest.fixture
+def texts(tmp_path):
+    """Unlabelled texts of three languages; Swahili is named by its file."""
+    folder = tmp_path / "texts"
+    folder.mkdir()
+    rows = [
+        {"text": line.format(word), "lang": lang}
+        for lang in ("de", "ar")
+        for line in tiny.SENTENCES[lang]
+        for word in UNLABELLED_WORDS
+    ]
+    srsly.write_jsonl(folder / "rows.jsonl", rows)
+    swahili = [line.format(word) for line in tiny.SENTENCES["sw"] for word in UNLABELLED_WORDS]
+    path = tmp_path / "sw.txt"
+    path.write_text("\n".join([*swahili, "", swahili[0]]), encoding="utf8")
+    return [folder, path]
+
+
+@pytest.fixture
+def source(corpus_dir):
+    return corpus_dir / "train.spacy"
