@@ -1,6 +1,6 @@
 """The linear probe that a head starts from."""
 
-from typing import Tuple
+from typing import Optional, Tuple
 
 import numpy
 from scipy.optimize import minimize
@@ -16,6 +16,8 @@ def fit_probe(
     *,
     loss: Loss,
     C: float = 3.0,
+    offset: Optional[numpy.ndarray] = None,
+    bias_penalty: float = 1.0,
     max_iterations: int = 300,
 ) -> Tuple[numpy.ndarray, numpy.ndarray]:
     """Logistic regression on fixed features, as weight and bias of a linear layer.
@@ -27,6 +29,10 @@ def fit_probe(
     targets, known, weights: As for `losses.cross_entropy`.
     loss (Loss): The loss that training will use.
     C (float): Inverse strength of the L2 penalty, as in scikit-learn's LogisticRegression.
+    offset (Optional[numpy.ndarray]): Logits that the layer's are added to. Then its bias has a
+        penalty too, so that it changes nothing that the documents say nothing about. Shape:
+        (n_docs, n_labels)
+    bias_penalty (float): That penalty, as a multiple of the one of weights.
     max_iterations (int): Limit for L-BFGS.
     RETURNS (Tuple[numpy.ndarray, numpy.ndarray]): Weight, shape (n_labels, width), and bias,
         shape (n_labels,).
@@ -37,15 +43,16 @@ def fit_probe(
     centre = X.mean(axis=0)
     scale = 1.0 / max(float(numpy.linalg.norm(X, axis=1).mean()), 1e-12)
     X = (X - centre) * scale
+    base, b_penalty = (0.0, 0.0) if offset is None else (offset, bias_penalty / C)
 
     def objective(flat: numpy.ndarray) -> Tuple[float, numpy.ndarray]:
         W = flat[: n_labels * width].reshape(n_labels, width)
         b = flat[n_labels * width :]
-        value, d_logits = loss(X @ W.T + b, Y, known, weights)
+        value, d_logits = loss(X @ W.T + b + base, Y, known, weights)
         dW = d_logits.T @ X + W / C
-        return value + 0.5 * float((W**2).sum()) / C, numpy.concatenate(
-            [dW.ravel(), d_logits.sum(axis=0)]
-        )
+        db = d_logits.sum(axis=0) + b_penalty * b
+        penalty = 0.5 * (float((W**2).sum()) / C + b_penalty * float((b**2).sum()))
+        return value + penalty, numpy.concatenate([dW.ravel(), db])
 
     result = minimize(
         objective,

@@ -104,3 +104,27 @@ def test_one_document():
     )
     assert numpy.isfinite(weight).all() and numpy.isfinite(bias).all()
     assert probabilities(numpy.ones((1, 3)), weight, bias)[0, 0] > 0.9
+
+
+def test_beside_logits_it_learns_what_they_lack():
+    features, labels, weights = make_data(3)
+    targets, known = numpy.eye(3)[labels], numpy.ones((200, 3))
+    settings = {"loss": cross_entropy, "C": 10.0}
+    right = 30.0 * targets
+    weight, bias = fit_probe(features, targets, known, weights, offset=right, **settings)
+    assert abs(weight).max() < 1e-5 and abs(bias).max() < 1e-4
+    weight, bias = fit_probe(features, targets, known, weights, offset=0.0 * right, **settings)
+    alone = fit_probe(features, targets, known, weights, **settings)
+    found, wanted = (probabilities(features, *head) for head in ((weight, bias), alone))
+    numpy.testing.assert_allclose(found, wanted, atol=0.02)  # only the bias has a penalty more
+
+
+def test_beside_logits_one_label_proves_little():
+    """Without a penalty the bias of the only label that is seen grows without end."""
+    features, _, _ = make_data(3, n_docs=4)
+    targets, ones = numpy.eye(3)[[0, 0, 0, 0]], numpy.ones((4, 3))
+    _, bias = fit_probe(
+        features, targets, ones, numpy.ones(4), loss=cross_entropy, C=0.5, offset=0.0 * ones
+    )
+    _, without = fit_probe(features, targets, ones, numpy.ones(4), loss=cross_entropy, C=0.5)
+    assert 0.0 < bias[0] - bias[1] < 2.0 < without[0] - without[1]
