@@ -19,7 +19,7 @@ import time
 from contextlib import contextmanager, nullcontext
 from functools import cache
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Sequence
+from typing import Any, Dict, Iterator, List, Sequence, Tuple
 
 import runs
 import spacy
@@ -34,6 +34,7 @@ from spacy_xlt.layers.shim import TextCatShim
 
 RESULTS = runs.RESULTS / "transfer"
 START = "few_shot-start"
+RECIPES = ("few_shot", "finetune")
 LANGS = ",".join(runs.LOW_RESOURCE)
 NO_CHOICE = {
     "training.score_weights.cats_acc": 0.0,
@@ -79,35 +80,63 @@ def run(
 
 @app.command("table")
 def table(split: str = "test") -> None:
-    """Gains over the start, with intervals over sentences, and how much they differ by draw."""
+    """Show what the results add up to, and how much the draws of a language differ."""
+    start, results = read_results(split)
+    print("\n".join(summarise(start, results)))
+    for result in results:
+        for lang, values in _by_lang(result).items():
+            name = f"{result['recipe']} {result['shots']} {lang}"
+            print(f"{name}: deviation over draws {_deviation(values)}")
+
+
+def read_results(split: str = "test") -> Tuple[runs.Run, List[Dict[str, Any]]]:
+    """The start's accuracies, and the results by recipe and number of labels."""
     start = json.loads((RESULTS / f"{START}-{split}.json").read_text())
-    for path in sorted(RESULTS.glob(f"*-shots*-{split}.json")):
-        result = json.loads(path.read_text())
-        print("\n".join([path.stem, *summarise(start, result["runs"])]))
+    paths = [p for name in RECIPES for p in RESULTS.glob(f"{name}-shots*-{split}.json")]
+    found = [json.loads(path.read_text()) for path in paths]
+    return start, sorted(found, key=lambda result: (result["recipe"], result["shots"]))
 
 
-def summarise(start: runs.Run, found: Sequence[Dict[str, Any]]) -> List[str]:
-    """Lines on the gain of all languages together and of each one."""
-    langs = list(dict.fromkeys(run["lang"] for run in found))
-    after = [{"correct": {run["lang"]: run["correct"]}} for run in found]
-    by_lang = {lang: [r["accuracy"] for r in found if r["lang"] == lang] for lang in langs}
-    draws = sorted({run["draw"] for run in found})
-    means = [statistics.mean(run["accuracy"] for run in found if run["draw"] == d) for d in draws]
+def summarise(start: runs.Run, results: Sequence[Dict[str, Any]]) -> List[str]:
+    """Lines of a Markdown table of gains over the start."""
     lines = [
-        f"all: {runs.compare_runs([start], after, langs)}, {len(found)} runs, "
-        f"deviation of a mean over draws {_deviation(means)}, "
-        f"{statistics.median(run['seconds'] for run in found)} s"
+        "Gains are against zero-shot from the same half of the English labels; target labels",
+        "come from the other half, so no sentence is seen in two languages. Intervals are over",
+        "sentences; the deviation is that of the mean over languages from draw to draw.",
+        "",
+        "| recipe | labels per class | runs | mean gain in points | deviation | by language |",
+        "|---|---|---|---|---|---|",
     ]
-    for lang, values in by_lang.items():
-        gain = runs.compare_runs([start], after, [lang])
-        lines.append(f"  {lang}: {gain}, deviation over draws {_deviation(values)}")
+    for result in results:
+        found = result["runs"]
+        after = [{"correct": {run["lang"]: run["correct"]}} for run in found]
+        langs = list(_by_lang(result))
+        gain = runs.compare_runs([start], after, langs)
+        draws = sorted({run["draw"] for run in found})
+        means = [statistics.mean(r["accuracy"] for r in found if r["draw"] == d) for d in draws]
+        listed = ", ".join(
+            f"{lang} {runs.compare_runs([start], after, [lang]).mean:+.1f}"
+            for lang in sorted(langs)
+        )
+        lines.append(
+            f"| {result['recipe']} | {result['shots']} | {len(found)} | {gain} "
+            f"| {_deviation(means)} | {listed} |"
+        )
     return lines
+
+
+def _by_lang(result: Dict[str, Any]) -> Dict[str, List[float]]:
+    """Accuracies of all draws by language."""
+    found: Dict[str, List[float]] = {}
+    for run in result["runs"]:
+        found.setdefault(run["lang"], []).append(run["accuracy"])
+    return found
 
 
 @contextmanager
 def shared_vectors() -> Iterator[None]:
     """Let runs that all leave the same encoder untouched read it once, and compute the vector of
-    each text once."""
+    each text once. So their seconds are fewer than those of a run by itself."""
     vectors: Dict[str, torch.Tensor] = {}
     embed, load = TextCatShim._embed, shim.load_encoder
 
