@@ -135,6 +135,9 @@ def build_textcat_v1(
     rate_factor: float = 1.0,
     head_rate_factor: float = 2.0,
     layer_decay: float = 1.0,
+    unfreeze: float = 0.0,
+    contrast: float = 0.0,
+    contrast_temperature: float = 0.1,
     average_last: float = 0.7,
     start_share: float = 0.0,
     neighbours: int = 0,
@@ -160,6 +163,13 @@ def build_textcat_v1(
     rate_factor (float): Learning rate of this component as a multiple of the optimizer's.
     head_rate_factor (float): Learning rate of the head as a multiple of the encoder's.
     layer_decay (float): Learning rate of a layer as a multiple of that of the layer above.
+    unfreeze (float): Share of the run after which all layers are trained that `freeze` leaves
+        to be; until then they join one by one, from the highest down, and the head is trained
+        first (gradual unfreezing). 0 for all at once. Needs `spacy_xlt.run_length.v1`.
+    contrast (float): What a loss counts that draws vectors of documents with the same label
+        together and others apart (supervised contrastive learning), beside the labels' own; 0
+        for none. It sees as many documents at once as `max_train_pieces` holds.
+    contrast_temperature (float): By what that loss divides cosines.
     average_last (float): Share of the run's last steps whose weights are averaged; 0 for the
         last step's weights. Needs `spacy_xlt.run_length.v1`.
     start_share (float): What the weights before the first step, encoder and head, count beside
@@ -186,10 +196,13 @@ def build_textcat_v1(
     from .layers.textcat import make_textcat
 
     _check_range(0.0, inf, rate_factor=rate_factor, head_rate_factor=head_rate_factor)
+    _check_range(0.0, inf, contrast=contrast)
+    _check_range(0.01, inf, contrast_temperature=contrast_temperature)
     _check_range(
         0.0,
         1.0,
         layer_decay=layer_decay,
+        unfreeze=unfreeze,
         average_last=average_last,
         start_share=start_share,
         neighbour_share=neighbour_share,
@@ -220,12 +233,20 @@ def build_textcat_v1(
             'reading, but with freeze = "encoder" each is read only once. Set them to 0.0 in the '
             'component\'s model.robust, or freeze to "half".'
         )
+    if freeze == "encoder" and (contrast > 0.0 or unfreeze > 0.0):
+        raise ValueError(
+            f'contrast is {contrast} and unfreeze is {unfreeze}, but with freeze = "encoder" only '
+            f'the head is trained. Set both to 0, or freeze to "half".'
+        )
     settings = ClassifierSettings(
         freeze=freeze,
         adapter=adapter,
         rate_factor=rate_factor,
         head_rate_factor=head_rate_factor,
         layer_decay=layer_decay,
+        unfreeze=unfreeze,
+        contrast=contrast,
+        contrast_temperature=contrast_temperature,
         average_last=average_last,
         start_share=start_share,
         neighbours=neighbours,

@@ -20,6 +20,8 @@ Pooling = Literal["mean", "cls", "last"]
 Freeze = Union[Literal["none", "embeddings", "half", "encoder"], int]
 # Arithmetic of the encoder. "auto" is bfloat16 where the hardware has it, else fp32.
 Precision = Literal["auto", "fp32", "bf16"]
+# How frequent labels count as in target documents: as they are, as in the source's, all the same.
+ClassMix = Literal["own", "source", "even"]
 # Which matrices are kept in half precision (fp16): none, those that training leaves untouched, or
 # on the disk all of them.
 HalfPrecision = Literal["none", "frozen", "all"]

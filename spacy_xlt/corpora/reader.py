@@ -3,7 +3,7 @@
 import hashlib
 import itertools
 from pathlib import Path
-from typing import Callable, Iterable, Iterator, List, Optional, Sequence, Set, Tuple, Union
+from typing import Callable, Dict, Iterable, Iterator, List, Optional, Sequence, Tuple, Union
 
 from spacy.language import Language
 from spacy.tokens import Doc, DocBin
@@ -11,6 +11,8 @@ from spacy.training import Example
 from spacy.vocab import Vocab
 
 from ..languages import language_name
+from ..types import ClassMix
+from .class_mix import count_groups, weigh_labels
 from .formats import BadRow, Columns, Fields, file_format, file_hash, read_fields, to_cats
 from .layout import (
     DOCBIN_SUFFIX,
@@ -43,6 +45,7 @@ def create_corpus_v1(
     seed: int = 0,
     limit: int = 0,
     augmenter: Optional[Callable] = None,
+    class_mix: ClassMix = "own",
 ) -> Callable[[Language], Iterable[Example]]:
     """Create a reader of labelled documents, of one or several languages.
 
@@ -56,6 +59,10 @@ def create_corpus_v1(
     limit (int): Number of documents to stop after; 0 is all.
     augmenter (Optional[Callable]): Gives the examples that stand for one; None is the example. If
         it has a method `prepare`, that gets all texts with their languages beforehand.
+    class_mix (ClassMix): Weighs the documents of each language in `path`, 1 on average, so that
+        labels count as if they were as frequent as they are ("own"), as those in `source_path`
+        ("source"; for shots, which are drawn evenly and so say nothing about it), or all the same
+        ("even"; class-balanced training).
     RETURNS (Callable[[Language], Iterable[Example]]): The reader.
     RAISES (ValueError): If a setting is out of range.
     """
@@ -67,6 +74,7 @@ def create_corpus_v1(
         seed=seed,
         limit=limit,
         augmenter=augmenter,
+        class_mix=class_mix,
     )
 
 
@@ -83,6 +91,7 @@ class CorpusReader:
         seed: int,
         limit: int,
         augmenter: Optional[Callable],
+        class_mix: ClassMix,
     ):
         if path is None or path == "" or path == []:
             raise ValueError(
@@ -95,6 +104,11 @@ class CorpusReader:
                 raise ValueError(f"{name} is {value}; expected 0 (no limit) or more.")
         if langs is not None and not langs:
             raise ValueError("langs is an empty list. Name languages, or set null to read all.")
+        if class_mix == "source" and not source_path:
+            raise ValueError(
+                'class_mix is "source", but there is no source_path whose labels could be counted. '
+                'Set paths.source, or class_mix to "own" or "even".'
+            )
         self.paths = [Path(p) for p in (path if isinstance(path, list) else [path])]
         self.langs = None if langs is None else [standard_language(lang) for lang in langs]
         self.shots = shots
@@ -102,8 +116,10 @@ class CorpusReader:
         self.seed = seed
         self.limit = limit
         self.augmenter = augmenter
+        self.class_mix = class_mix
         self._kept: Optional[Tuple[Bins, Bins]] = None
-        self._chosen: Optional[Set[int]] = None
+        # Places of the documents to read, and what they count.
+        self._chosen: Optional[Dict[int, float]] = None
 
     def __call__(self, nlp: Language) -> Iterator[Example]:
         """Read the corpus.
@@ -130,6 +146,7 @@ class CorpusReader:
         for i, (path, doc) in enumerate(_docs([*source, *target], nlp.vocab)):
             if i not in self._chosen:
                 continue
+            doc._.xlt_weight *= self._chosen[i]
             example = _make_example(nlp, path, doc)
             yield from [example] if self.augmenter is None else self.augmenter(nlp, example)
             n_docs += 1
@@ -148,8 +165,8 @@ class CorpusReader:
             self._kept = result
         return result
 
-    def _choose(self, source: Bins, target: Bins) -> Set[int]:
-        """Indices of the documents to read, over all files."""
+    def _choose(self, source: Bins, target: Bins) -> Dict[int, float]:
+        """Places of the documents to read, over all files, and what each counts."""
         vocab = Vocab()
         n_source = sum(len(docbin) for _, docbin in source)
         candidates, is_labelled = [], []
@@ -171,7 +188,14 @@ class CorpusReader:
             chosen = [i for i in chosen if is_labelled[i]]
             drawn = draw_shots([candidates[i] for i in chosen], shots=self.shots, seed=self.seed)
             chosen = [chosen[k] for k in drawn]
-        return {*range(n_source), *chosen}
+        weights = dict.fromkeys([*range(n_source), *chosen], 1.0)
+        if self.class_mix != "own":
+            counted = [i for i in chosen if is_labelled[i]]
+            sources = [candidates[i] for i in range(n_source) if is_labelled[i]]
+            wanted = count_groups(sources) if self.class_mix == "source" else None
+            found = weigh_labels([candidates[i] for i in counted], wanted)
+            weights.update(zip(counted, found, strict=True))
+        return weights
 
     def _check_langs(self, present: List[str]) -> None:
         unknown = [lang for lang in self.langs or [] if lang not in present]
@@ -191,7 +215,7 @@ def read_rows(path: Path, split: str = "train") -> List[Row]:
     split (str): The split that they count as.
     RAISES (ValueError): If there is nothing, or a file is damaged.
     """
-    return [doc_to_row(doc, split) for _, doc in _docs(_read_files(find_files(path)), Vocab())]
+    return [doc_to_row(doc, split) for _, doc in _docs(read_files(find_files(path)), Vocab())]
 
 
 def find_files(path: Path) -> List[Path]:

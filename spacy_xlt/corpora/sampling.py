@@ -120,7 +120,7 @@ def _draw_in_language(
 ) -> List[int]:
     by_label: Dict[str, List[int]] = {}
     for i in members:
-        for label in _groups(candidates[i]):
+        for label in label_groups(candidates[i]):
             by_label.setdefault(label, []).append(i)
     taken: Counter = Counter()
     texts = set()
@@ -130,10 +130,10 @@ def _draw_in_language(
             if taken[label] >= shots:
                 break
             text = normalize_text(candidates[i].text)
-            has_room = all(taken[other] < shots for other in _groups(candidates[i]))
+            has_room = all(taken[other] < shots for other in label_groups(candidates[i]))
             if has_room and text not in texts:
                 texts.add(text)
-                taken.update(_groups(candidates[i]))
+                taken.update(label_groups(candidates[i]))
                 drawn.append(i)
     short = [
         f"{label} ({taken[label]})" for label in sorted(by_label) if label and taken[label] < shots
@@ -147,7 +147,8 @@ def _draw_in_language(
     return drawn
 
 
-def _groups(candidate: Candidate) -> Sequence[str]:
+def label_groups(candidate: Candidate) -> Sequence[str]:
+    """The labels that a document counts for; `NO_LABEL` where none holds."""
     return candidate.labels or (NO_LABEL,)
 
 

@@ -339,6 +339,33 @@ def load_encoder(path: Path) -> Encoder:
     return Encoder(transformer)
 
 
+@torch.no_grad()
+def mix_encoders(encoder: Encoder, other: Encoder, share: float, *, source: str) -> None:
+    """Bring the weights of an encoder towards those of another, on the straight line between.
+
+    encoder (Encoder): Is changed.
+    other (Encoder): The same encoder before or after training.
+    share (float): What the other one's weights count, in [0, 1].
+    source (str): Where the other one is from, for messages.
+    RAISES (ValueError): If they are not of one shape; then nothing changes.
+    SOURCE: Wortsman et al. (2022), https://arxiv.org/abs/2109.01903, section 3
+    """
+    others = dict(other.named_parameters())
+    shapes = {name: tuple(p.shape) for name, p in others.items()}
+    unlike = [n for n, p in encoder.named_parameters() if shapes.pop(n, None) != tuple(p.shape)]
+    if unlike or shapes:
+        raise ValueError(
+            f"The encoder in '{source}' is not the one that the pipeline was trained from: "
+            f"{len(unlike) + len(shapes)} tensors differ in shape, such as "
+            f"{[*unlike, *shapes][0]}. Set paths.encoder to that one, or untouched_share to 0 "
+            f"under [initialize.components]."
+        )
+    for name, parameter in encoder.named_parameters():
+        untouched = others[name].to(parameter)
+        if not torch.equal(parameter, untouched):  # the table of pieces, mostly, is
+            parameter.lerp_(untouched, share)
+
+
 @contextmanager
 def _without_warnings() -> Iterator[None]:
     """Silence the library's list of weights that a file holds beside the encoder's."""

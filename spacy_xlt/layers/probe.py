@@ -17,6 +17,7 @@ def fit_probe(
     loss: Loss,
     C: float = 3.0,
     offset: Optional[numpy.ndarray] = None,
+    bias_penalty: float = 1.0,
     max_iterations: int = 300,
 ) -> Tuple[numpy.ndarray, numpy.ndarray]:
     """Logistic regression on fixed features, as weight and bias of a linear layer.
@@ -31,6 +32,7 @@ def fit_probe(
     offset (Optional[numpy.ndarray]): Logits that the layer's are added to. Then its bias has a
         penalty too, so that it changes nothing that the documents say nothing about. Shape:
         (n_docs, n_labels)
+    bias_penalty (float): That penalty, as a multiple of the one of weights.
     max_iterations (int): Limit for L-BFGS.
     RETURNS (Tuple[numpy.ndarray, numpy.ndarray]): Weight, shape (n_labels, width), and bias,
         shape (n_labels,).
@@ -41,15 +43,15 @@ def fit_probe(
     centre = X.mean(axis=0)
     scale = 1.0 / max(float(numpy.linalg.norm(X, axis=1).mean()), 1e-12)
     X = (X - centre) * scale
-    base, bias_penalty = (0.0, 0.0) if offset is None else (offset, 1.0 / C)
+    base, b_penalty = (0.0, 0.0) if offset is None else (offset, bias_penalty / C)
 
     def objective(flat: numpy.ndarray) -> Tuple[float, numpy.ndarray]:
         W = flat[: n_labels * width].reshape(n_labels, width)
         b = flat[n_labels * width :]
         value, d_logits = loss(X @ W.T + b + base, Y, known, weights)
         dW = d_logits.T @ X + W / C
-        db = d_logits.sum(axis=0) + bias_penalty * b
-        penalty = 0.5 * (float((W**2).sum()) / C + bias_penalty * float((b**2).sum()))
+        db = d_logits.sum(axis=0) + b_penalty * b
+        penalty = 0.5 * (float((W**2).sum()) / C + b_penalty * float((b**2).sum()))
         return value + penalty, numpy.concatenate([dW.ravel(), db])
 
     result = minimize(

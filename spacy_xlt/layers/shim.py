@@ -27,9 +27,10 @@ from ..types import (
 from .attribution import PathToText, PieceAttribution, attribute_pieces
 from .averaging import RunningMean, interpolate
 from .classifier import TextClassifier, assemble_classifier
+from .contrast import contrast_loss
 from .device import resolve_device, resolve_precision
 from .dropout import Dropout
-from .encoder import linear_parameters, load_encoder
+from .encoder import linear_parameters, load_encoder, mix_encoders
 from .neighbours import Neighbours
 from .optim import ParameterGroup, TorchOptimizer, group_parameters
 from .passes import Passes
@@ -58,6 +59,9 @@ class ClassifierSettings:
     rate_factor: float = 1.0
     head_rate_factor: float = 2.0
     layer_decay: float = 1.0
+    unfreeze: float = 0.0
+    contrast: float = 0.0
+    contrast_temperature: float = 0.1
     average_last: float = 0.7
     start_share: float = 0.0
     neighbours: int = 0
@@ -88,6 +92,8 @@ class TextCatShim(Shim):
         self.dropout_rate = 0.0
         # Of the training texts, with labels or without.
         self.langs: List[str] = []
+        # Gold probabilities and weights of the next training batch, for the loss over pairs.
+        self.pairing: Optional[Tuple[numpy.ndarray, numpy.ndarray]] = None
         # Where the frozen tensors were last written, and the stamp of that file.
         self.frozen_stamps: Dict[str, Tuple[int, ...]] = {}
         # By hashes, so that the texts need not be kept.
@@ -160,13 +166,7 @@ class TextCatShim(Shim):
         RAISES (ValueError): If there is no readable encoder.
         """
         assert self.reading is not None
-        if self.reading.path is None:
-            raise ValueError(
-                "No encoder is set. Set paths.encoder (or the component's model.encoder.path) to "
-                "an encoder directory, or get one with: python -m spacy xlt encoder fetch "
-                "multilingual-e5-small encoders/multilingual-e5-small"
-            )
-        path = Path(self.reading.path)
+        path = self._encoder_path
         encoder = load_encoder(path)
         classifier = TextClassifier(
             encoder, encoder.width, n_labels, normalize=self.reading.normalize
@@ -194,6 +194,30 @@ class TextCatShim(Shim):
         self.settings = replace(self.settings, adapter=None)
         self.set_classifier(self.classifier, self.tokenizer, self.record)
         return True
+
+    @property
+    def _encoder_path(self) -> Path:
+        """The encoder directory of the settings. RAISES (ValueError): If none is set."""
+        if self.reading is None or self.reading.path is None:
+            raise ValueError(
+                "No encoder is set. Set paths.encoder (or the component's model.encoder.path) to "
+                "an encoder directory, or get one with: python -m spacy xlt encoder fetch "
+                "multilingual-e5-small encoders/multilingual-e5-small"
+            )
+        return Path(self.reading.path)
+
+    def mix_untouched(self, share: float) -> None:
+        """Bring the encoder nearer to what it was before any training; see `mix_encoders`.
+
+        share (float): What the encoder in the directory of the settings counts, in [0, 1].
+        RAISES (ValueError): If there is no such directory, or it holds another encoder.
+        """
+        path, encoder = self._encoder_path, self.classifier.encoder
+        assert encoder is not None
+        mix_encoders(encoder, load_encoder(path), share, source=str(path))
+        self._features.clear()
+        self._frozen.clear()
+        self._inference = None
 
     def set_run_length(self, n_steps: int) -> None:
         """Tell how many steps the run will have, which averaging needs to know."""
@@ -396,7 +420,7 @@ class TextCatShim(Shim):
         else:
             pooled = self._pool_in_training(inputs, dropout)
         logits = classifier.head(dropout(pooled)).float()
-        outputs = [logits]
+        outputs = [logits, *self._contrast(pooled)]
         if self.critic is not None and langs is not None and self.passes.is_last:
             outputs.append(self.critic.loss(pooled, langs, self._progress))
         keeps_graph = self.passes.keeps_graph
@@ -458,6 +482,16 @@ class TextCatShim(Shim):
     def _progress(self) -> float:
         """Share of the run that is over; 1 if its length is unknown."""
         return min(1.0, self.n_steps / self.run_length) if self.run_length else 1.0
+
+    def _contrast(self, pooled: Tensor) -> List[Tensor]:
+        """The loss over pairs of a training batch, if the settings ask for it."""
+        pairing, self.pairing = self.pairing, None
+        if pairing is None or self.settings.contrast == 0.0 or not pooled.requires_grad:
+            return []
+        targets, weights = (torch.from_numpy(array).to(pooled.device) for array in pairing)
+        temperature = self.settings.contrast_temperature
+        loss = contrast_loss(pooled, targets, weights, temperature=temperature)
+        return [self.settings.contrast * loss]
 
     def plan_updates(self, texts: Sequence[str]) -> List[List[int]]:
         """Parts of a training batch that fit into memory one after the other.
@@ -658,6 +692,8 @@ class TextCatShim(Shim):
             self._start = {name: p.detach().clone() for name, p in self._trainable()}
         if self._optimizer is None:
             self._optimizer = self._make_optimizer()
+        for parameter in self._resting():
+            parameter.grad = None
         self._optimizer.step(optimizer, self.weight_seen)
         if self.critic is not None:  # also in a process whose share was empty so far
             self.critic.step()
@@ -689,6 +725,14 @@ class TextCatShim(Shim):
             head_factor=self.settings.head_rate_factor,
             layer_decay=self.settings.layer_decay,
         )
+
+    def _resting(self) -> List[Any]:
+        """Parameters whose turn has not come in gradual unfreezing."""
+        n_steps, encoder = self.settings.unfreeze * self.run_length, self.classifier.encoder
+        if encoder is None or self.n_steps >= n_steps:
+            return []
+        n_resting = encoder.n_layers * (1.0 - self.n_steps / n_steps)
+        return [p for _, p, depth in encoder.named_depths() if depth <= n_resting]
 
     def training_state(self) -> TrainingState:
         """What a run needs to go on from here. Its tensors are those of the classifier."""
@@ -812,6 +856,7 @@ class TextCatShim(Shim):
         state.update(_optimizer=None, _inference=None, weight_seen=0.0, frozen_stamps={})
         state.update(_last_vectors=(None, {}))
         state.update(_pull=None, _passes=None, _critic=None)
+        state.update(pairing=None)
         state.update(_pieces=BoundedCache(CACHE_BYTES), _features=BoundedCache(CACHE_BYTES))
         state.update(_frozen=WindowCache(CACHE_BYTES), _unknown_shares={})
         if self._model is not None and (self._mean is not None or self._start):

@@ -319,3 +319,45 @@ def test_is_found_in_the_registry_and_resolves_from_a_config(nlp, two_langs):
     assert len(list(reader(nlp))) == 4
     config["corpus"].update(path=[str(two_langs / "en.spacy")], langs=["en"], source_path=None)
     assert len(list(spacy.registry.resolve(config)["corpus"](nlp))) == 2
+
+
+def weights_by_label(examples):
+    return {
+        max(eg.reference.cats, key=eg.reference.cats.get): eg.reference._.xlt_weight
+        for eg in examples
+    }
+
+
+@pytest.fixture
+def uneven_source(tmp_path):
+    """Three documents about sport, one about travel."""
+    rows = [Row(f"en {i}", SPORT if i else TRAVEL, "en") for i in range(4)]
+    return write_docbin(tmp_path / "source.spacy", rows)
+
+
+def test_shots_count_as_labels_do_in_the_source(nlp, two_langs, uneven_source):
+    settings = {"path": two_langs, "langs": ["de"], "shots": 2, "source_path": uneven_source}
+    examples = read(nlp, class_mix="source", **settings)
+    assert {eg.reference._.xlt_weight for eg in examples[:4]} == {1.0}
+    assert weights_by_label(examples[4:]) == {"sport": 1.5, "travel": 0.5}
+    assert set(weights_by_label(read(nlp, **settings)).values()) == {1.0}
+
+
+def test_labels_may_all_count_the_same(nlp, uneven_source):
+    reader = create_corpus_v1(path=uneven_source, class_mix="even")
+    wanted = {"sport": 2 / 3, "travel": 2.0}
+    # Read twice: what an earlier reading weighed is not weighed again.
+    for _ in range(2):
+        assert weights_by_label(reader(nlp)) == pytest.approx(wanted)
+
+
+def test_the_mix_is_on_top_of_documents_own_weights(nlp, tmp_path):
+    rows = [Row(str(i), SPORT if i else TRAVEL, "sw", weight=4.0) for i in range(3)]
+    path = write_docbin(tmp_path / "a.spacy", [*rows, Row("no labels", {}, "sw", weight=4.0)])
+    found = [eg.reference._.xlt_weight for eg in read(nlp, path, class_mix="even")]
+    assert found == pytest.approx([6.0, 3.0, 3.0, 4.0])
+
+
+def test_a_mix_of_no_source_is_refused(two_langs):
+    with pytest.raises(ValueError, match='class_mix is "source", but there is no source_path'):
+        create_corpus_v1(path=two_langs, class_mix="source")
