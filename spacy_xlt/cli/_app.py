@@ -1,18 +1,44 @@
 """The command group, its house style and its way of reporting errors."""
 
 import functools
+import re
 import sys
-from typing import Any, Callable, TypeVar
+from typing import Any, Callable, Dict, Sequence, TypeVar
 
 import typer
 from spacy.cli._util import Arg, Opt, app
+from typer.core import TyperGroup
 from wasabi import Printer
 
 __all__ = ["Arg", "Opt", "command", "group", "msg", "xlt_cli"]
 
 msg = Printer()
+
+# The order of the help: what one does first, then what one does next.
+SECTIONS: Dict[str, Sequence[str]] = {
+    "Start": ("init-project", "init-config", "advise", "transfer", "encoder"),
+    "Texts": ("data", "lexicon", "translate", "translators", "align", "pseudo-label"),
+    "Training": ("train", "self-train", "distill", "soup", "ensemble", "delta", "search"),
+    "Figures": ("evaluate", "compare", "report", "learning-curve", "benchmark"),
+    "Trust": ("calibrate", "forecast", "explain", "suggest"),
+    "Use": ("predict", "package", "check-package"),
+    "Steps of project.yml": ("project",),
+}
+
+
+class SectionedGroup(TyperGroup):
+    """A group whose help lists its commands in sections."""
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        for title, names in SECTIONS.items():
+            rows = [(name, self.commands[name].get_short_help_str(limit=200)) for name in names]
+            with formatter.section(title):
+                formatter.write_dl(rows)
+
+
 xlt_cli = typer.Typer(
     name="xlt",
+    cls=SectionedGroup,
     help="Cross-lingual text classification: data, encoders, training, evaluation, reports",
     no_args_is_help=True,
 )
@@ -63,10 +89,16 @@ def command(parent: typer.Typer, name: str, **settings: Any) -> Callable[[F], F]
                 msg.warn("Interrupted.")
                 raise typer.Exit(130) from e
 
-        parent.command(name, **settings)(run)
+        short_help = _first_clause(settings.get("help") or function.__doc__ or "")
+        parent.command(name, short_help=short_help, **settings)(run)
         return function
 
     return register
+
+
+def _first_clause(text: str) -> str:
+    """What a command does, as a list of commands says it."""
+    return re.split(r"[.,:;](?:\s|$)", " ".join(text.split()), maxsplit=1)[0]
 
 
 def _title(error: BaseException) -> str:
