@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Optional, Union
 
 import srsly
 from spacy import util
@@ -66,3 +66,38 @@ def read_started(path: Path, name: str) -> Started:
             f"train the pipeline again."
         )
     return Started(path / chosen, srsly.read_json(path / chosen / "cfg"))
+
+
+def check_start(
+    start_from: Optional[Union[str, Path]],
+    *,
+    new_head: bool,
+    refit_head: bool,
+    untouched_share: float,
+    has_encoder: bool,
+    name: str,
+) -> None:
+    """Check what is to be made of a pipeline to start from; see `XltTextCat.initialize`.
+
+    has_encoder (bool): Whether the component has an encoder of its own.
+    name (str): The component, for messages.
+    RAISES (ValueError): If settings are out of range or do not go together.
+    """
+    where = f"under [initialize.components.{name}]"
+    if not 0.0 <= untouched_share <= 1.0:
+        raise ValueError(f"untouched_share is {untouched_share}; allowed is 0 to 1 {where}.")
+    if start_from is None and (refit_head or untouched_share > 0.0):
+        raise ValueError(
+            f"refit_head is {refit_head} and untouched_share is {untouched_share}, but "
+            f"start_from names no pipeline that they could apply to. Set it {where}."
+        )
+    if new_head and refit_head:
+        raise ValueError(
+            f"A head is either fitted anew (new_head) or from what it was (refit_head). Set "
+            f"one of them to false {where}."
+        )
+    if untouched_share > 0.0 and not has_encoder:
+        raise ValueError(
+            f"'{name}' shares its encoder with the pipeline, so it cannot mix it with "
+            f"another. Set untouched_share to 0 {where}."
+        )

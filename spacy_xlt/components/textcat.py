@@ -42,9 +42,10 @@ from .decisions import (
     decide,
     write_decisions,
 )
-from .gold import Gold, count_labels, read_gold
+from .gold import Gold, read_gold
+from .labels import check_class_weights, check_positive_label, choose_labels
 from .passes import learn
-from .starting import Started, read_started
+from .starting import Started, check_start, read_started
 from .warning import StoredForecast, find_warning
 
 if TYPE_CHECKING:
@@ -713,18 +714,34 @@ class XltTextCat(TrainablePipe):
             or pipeline cannot be read.
         """
         validate_get_examples(get_examples, "XltTextCat.initialize")
-        self._check_start(start_from, new_head, refit_head, untouched_share)
+        check_start(
+            start_from,
+            new_head=new_head,
+            refit_head=refit_head,
+            untouched_share=untouched_share,
+            has_encoder=self._shim.reading is not None,
+            name=self.name,
+        )
         examples = list(get_examples())
         started = None if start_from is None else read_started(Path(start_from), self.name)
         known = [] if started is None or new_head else started.labels
         added = [] if self._shim.is_ready else list(self.labels)
-        self.cfg["labels"] = self._choose_labels(examples, labels, added, known)
+        self.cfg["labels"] = choose_labels(
+            examples,
+            declared=labels,
+            added=added,
+            known=known,
+            exclusive=self.exclusive,
+            name=self.name,
+        )
         self.set_calibration({})
         self.cfg["forecasts"] = {}
-        self._check_class_weights()
+        check_class_weights(self.class_weights, self.labels, name=self.name)
         for label in self.labels:
             self.vocab.strings.add(label)
-        self.cfg["positive_label"] = self._check_positive_label(positive_label)
+        self.cfg["positive_label"] = check_positive_label(
+            positive_label, self.labels, name=self.name
+        )
         # Texts without labels are no source, and nothing is tuned to them.
         labelled = [eg for eg in examples if eg.reference.cats]
         self.cfg["train_langs"] = self._choose_langs(labelled, train_langs, started)
@@ -751,32 +768,6 @@ class XltTextCat(TrainablePipe):
         if self._shim.settings.neighbours:
             self._remember(examples)
         self._shim.langs = sorted(_languages(examples) - {""})
-
-    def _check_start(
-        self,
-        start_from: Optional[Union[str, Path]],
-        new_head: bool,
-        refit_head: bool,
-        untouched_share: float,
-    ) -> None:
-        where = f"under [initialize.components.{self.name}]"
-        if not 0.0 <= untouched_share <= 1.0:
-            raise ValueError(f"untouched_share is {untouched_share}; allowed is 0 to 1 {where}.")
-        if start_from is None and (refit_head or untouched_share > 0.0):
-            raise ValueError(
-                f"refit_head is {refit_head} and untouched_share is {untouched_share}, but "
-                f"start_from names no pipeline that they could apply to. Set it {where}."
-            )
-        if new_head and refit_head:
-            raise ValueError(
-                f"A head is either fitted anew (new_head) or from what it was (refit_head). Set "
-                f"one of them to false {where}."
-            )
-        if untouched_share > 0.0 and self._shim.reading is None:
-            raise ValueError(
-                f"'{self.name}' shares its encoder with the pipeline, so it cannot mix it with "
-                f"another. Set untouched_share to 0 {where}."
-            )
 
     def _initialize_shared(self, examples: List[Example]) -> None:
         self.model.get_ref("output_layer").set_dim("nO", len(self.labels), force=True)
@@ -831,75 +822,6 @@ class XltTextCat(TrainablePipe):
         gold = self._read_gold(examples)
         counted = numpy.flatnonzero(gold.weights > 0.0).tolist()
         return [examples[i].reference.text for i in counted], gold.select(counted)
-
-    def _choose_labels(
-        self,
-        examples: List[Example],
-        declared: Optional[List[str]],
-        added: List[str],
-        known: Sequence[str],
-    ) -> List[str]:
-        """Labels in the order of the output.
-
-        declared (Optional[List[str]]): Those of the config.
-        added (List[str]): Those of `add_label`.
-        known (Sequence[str]): Those of the pipeline started from, whose rows are kept.
-        """
-        counts = count_labels(examples)
-        if declared is None and added:
-            declared = [*added, *sorted(set(counts) - set(added))]
-        if declared is None:
-            labels = [label for label in known if label in counts]
-            labels += sorted(set(counts) - set(labels))
-            dropped = [label for label in known if label not in counts]
-            if dropped:
-                warnings.warn(
-                    f"No training example has the labels {dropped} of the pipeline started from; "
-                    f"'{self.name}' drops them. To keep them, list all labels under "
-                    f"[initialize.components.{self.name}] labels = […].",
-                    stacklevel=3,
-                )
-        else:
-            labels = list(dict.fromkeys(declared))
-            lacking = [x for x in labels if not counts.get(x) and x not in known]
-            # `spacy assemble` initializes with one example, which has no labels.
-            if lacking and (len(examples) > 1 or any(counts.values())):
-                raise ValueError(
-                    f"No training example has the declared labels {lacking} of '{self.name}'. "
-                    f"Labels with examples: {sorted(x for x, n in counts.items() if n)}. Add "
-                    f"examples, or remove these from [initialize.components.{self.name}] labels."
-                )
-            unknown = sorted(set(counts) - set(labels))
-            if unknown:
-                warnings.warn(
-                    f"Training examples have labels {unknown}, which '{self.name}' does not "
-                    f"declare; it ignores them.",
-                    stacklevel=3,
-                )
-        least = 2 if self.exclusive else 1
-        if len(labels) < least:
-            raise ValueError(
-                f"'{self.name}' found the labels {labels} in {len(examples)} training examples, "
-                f"but needs at least {least}. Check that the documents in paths.train have "
-                f"`cats`, or list labels under [initialize.components.{self.name}] labels = […]."
-            )
-        return labels
-
-    def _check_class_weights(self) -> None:
-        unknown = sorted(set(self.class_weights) - set(self.labels))
-        if unknown:
-            raise ValueError(
-                f"class_weights of '{self.name}' name {unknown}, but its labels are "
-                f"{list(self.labels)}. Remove or correct them in [components.{self.name}]."
-            )
-
-    def _check_positive_label(self, label: Optional[str]) -> Optional[str]:
-        if label is not None and (label not in self.labels or len(self.labels) != 2):
-            raise ValueError(
-                f"positive_label is '{label}', but the labels of '{self.name}' are "
-                f"{list(self.labels)}. It must be one of exactly two labels."
-            )
-        return label
 
     def _choose_langs(
         self, examples: List[Example], declared: Optional[List[str]], started: Optional[Started]
