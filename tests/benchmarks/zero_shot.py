@@ -51,6 +51,7 @@ class Trainer:
             started = time.process_time()
             nlp = runs.train_recipe(recipe, settings)
             nlp.meta["training_seconds"] = round(time.process_time() - started, 1)
+            path.parent.mkdir(parents=True, exist_ok=True)
             nlp.to_disk(path)
         nlp = spacy.load(path)
         self.seconds += nlp.meta["training_seconds"]
