@@ -135,6 +135,7 @@ def _describe_version(direction: str) -> str:
     if mode.is_file():
         steps = mode.read_text(encoding="utf8", errors="replace")
         for name in _DATA_FILE.findall(steps):
-            size = Path(name).stat().st_size if Path(name).is_file() else 0
-            digest.update(f"{name} {size}\n".encode())
+            if Path(name).is_file():
+                status = Path(name).stat()
+                digest.update(f"{name} {status.st_size} {status.st_mtime_ns}\n".encode())
     return digest.hexdigest()

@@ -141,9 +141,7 @@ def test_all_rows_dropped(tmp_path):
 
 
 def test_all_labels_merged(tmp_path):
-    with pytest.raises(
-        ValueError, match=r"merges all 2 labels into 'x', .*: 'sport' 1, 'tra"
-    ):
+    with pytest.raises(ValueError, match=r"merges all 2 labels into 'x', .*: 'sport' 1, 'tra"):
         run(write(tmp_path / "my.csv"), tmp_path / "out", label_map={"*": "x"})
     assert not (tmp_path / "out").exists()
 

@@ -83,9 +83,7 @@ def test_missing_file(tmp_path):
 
 def test_nothing_left_to_tell_apart_is_refused():
     before, merge = Counter({"a": 2, "b": 1}), {"a": "x", "b": "x"}
-    with pytest.raises(
-        ValueError, match="merges all 2 labels into 'x', which each of the 3 doc"
-    ):
+    with pytest.raises(ValueError, match="merges all 2 labels into 'x', which each of the 3 doc"):
         check_classes_left(merge, before, Counter({"x": 3}), 3)
     check_classes_left({"*": "*"}, before, Counter({"a": 2, "b": 1}), 3)
     check_classes_left(merge, before, Counter({"x": 2}), 3)  # one document has no label
