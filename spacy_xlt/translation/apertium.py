@@ -41,7 +41,8 @@ def create_apertium_translator_v1(*, direction: str) -> "ApertiumTranslator":
 class ApertiumTranslator:
     """Runs the `apertium` command, one process for each batch.
 
-    Words that it does not know stay as they are, without marks.
+    Words that it does not know stay as they are, without marks. Its tagger learns within a process:
+    in about one sentence of twenty a word comes out otherwise in another batch.
 
     direction (str): Such as "eng-spa".
     RAISES (ImportError): If Apertium is not installed.
