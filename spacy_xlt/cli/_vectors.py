@@ -1,18 +1,17 @@
 """What makes vectors of texts for commands: a trained pipeline's encoder, or one in a directory."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Callable, Sequence, Tuple
+from typing import TYPE_CHECKING, Any, Sequence, Tuple
 
 if TYPE_CHECKING:
     import numpy as np
     from spacy.language import Language
 
     from ..components.textcat import XltTextCat
+    from ..transfer.translating import Embed
 
-Embed = Callable[[Sequence[str]], "np.ndarray"]
 
-
-def load_embedder(path: Path, *, gpu_id: int = -1, batch_size: int = 512) -> Embed:
+def load_embedder(path: Path, *, gpu_id: int = -1, batch_size: int = 512) -> "Embed":
     """What makes vectors of texts.
 
     path (Path): Directory of an encoder, which reads as it was made to, or of a trained pipeline,

@@ -12,7 +12,7 @@ from .translate import SPLITS, Outcome, describe_outcome, find_detector, print_o
 if TYPE_CHECKING:
     from ..alignment.pairing import Pair
     from ..corpora.layout import Row
-    from ._vectors import Embed
+    from ..transfer.translating import Embed
 
 WAYS = ("id", "neighbours")
 

@@ -166,6 +166,7 @@ def translate(
     RAISES (ValueError): If the source, the translator or a setting is not as it should be, or the
         translator fails; what was translated is in the cache.
     """
+    from ..compat import use_gpu
     from ..corpora.label_map import read_label_map
     from ..corpora.layout import Corpus, is_corpus, write_corpus
     from ..files import check_replaceable
@@ -174,6 +175,7 @@ def translate(
     from ..translation.choosing import make_translator
 
     check_replaceable(out, "corpus", is_corpus)
+    use_gpu(gpu_id)
     rows, record = read_source(source, splits)
     start, rows = choose_source(rows, from_lang and standardize_language(from_lang))
     ends = list(dict.fromkeys(map(standardize_language, to_langs)))

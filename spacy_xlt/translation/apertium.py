@@ -41,7 +41,8 @@ def create_apertium_translator_v1(*, direction: str) -> "ApertiumTranslator":
 class ApertiumTranslator:
     """Runs the `apertium` command, one process for each batch.
 
-    Words that it does not know stay as they are, without marks.
+    Words that it does not know stay as they are, without marks. Its tagger learns within a process:
+    in about one sentence of twenty a word comes out otherwise in another batch.
 
     direction (str): Such as "eng-spa".
     RAISES (ImportError): If Apertium is not installed.
@@ -135,6 +136,7 @@ def _describe_version(direction: str) -> str:
     if mode.is_file():
         steps = mode.read_text(encoding="utf8", errors="replace")
         for name in _DATA_FILE.findall(steps):
-            size = Path(name).stat().st_size if Path(name).is_file() else 0
-            digest.update(f"{name} {size}\n".encode())
+            if Path(name).is_file():
+                status = Path(name).stat()
+                digest.update(f"{name} {status.st_size} {status.st_mtime_ns}\n".encode())
     return digest.hexdigest()

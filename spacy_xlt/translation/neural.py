@@ -339,5 +339,6 @@ def _hash_model(path: Path) -> str:
     digest = hashlib.blake2b((path / "config.json").read_bytes(), digest_size=6)
     for file in sorted(path.iterdir()):
         if file.is_file():
-            digest.update(f"{file.name} {file.stat().st_size}\n".encode())
+            status = file.stat()
+            digest.update(f"{file.name} {status.st_size} {status.st_mtime_ns}\n".encode())
     return digest.hexdigest()

@@ -69,6 +69,7 @@ def test_the_files(trained_dir):
         "zero_abstained": False,
         "forecasts": {},
         "warn": True,
+        "read_translations": True,
     }
 
 
