@@ -14,6 +14,7 @@ from spacy import util
 from spacy.language import Language
 
 from ..encoder_files import CONFIG_FILE, WEIGHTS_FILE
+from ..files import write_text
 from ..pieces import TOKENIZER_FILE, PieceTokenizer
 from .ensemble import XltEnsemble
 from .starting import FACTORIES
@@ -105,7 +106,7 @@ def apply_delta(base: Path, delta: Path, made: Path) -> None:
             for n, tensor in tensors.items()
         }
         write_tensors(target / FROZEN_FILE, frozen)
-        shutil.copy(folder / TOKENIZER_FILE, target / TOKENIZER_FILE)
+        write_text(target / TOKENIZER_FILE, PieceTokenizer.from_path(folder).to_json())
 
 
 def _find_classifiers(pipeline: Path) -> List[str]:

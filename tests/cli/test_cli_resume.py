@@ -102,6 +102,18 @@ def test_the_result_is_that_of_a_run_without_interruption(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "whole"]
 
 
+def test_an_adapter_goes_on_too(arguments, tmp_path, monkeypatch):
+    arguments = [CONFIGS / "lora.cfg", *arguments[1:]]
+    expected, rows = whole_run(arguments, tmp_path)
+    with monkeypatch.context() as patch:
+        interrupt_at(patch, "update", 15)
+        assert run(*arguments)[0] == 130
+    code, output = run(*arguments)
+    assert code == 0 and SAME in output, output
+    assert rows_of(output) == rows
+    assert snapshot(tmp_path / "out") == expected
+
+
 def count_updates(monkeypatch):
     """A list whose one element counts the calls of the component's `update`."""
     count, original = [0], XltTextCat.update
