@@ -98,7 +98,7 @@ def summarise(results: Dict[str, runs.Run]) -> List[str]:
         "|---|---|---|---|---|---|",
     ]
     for name, student in results.items():
-        if student["recipe"] != "distill":
+        if student.get("recipe") != "distill":
             continue
         langs = [lang for lang in runs.targets_of(teacher) if lang in student["accuracy"]]
         before, after = (

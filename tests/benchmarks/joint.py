@@ -82,8 +82,8 @@ def gains(results: Path = RESULTS) -> None:
 
 def summarise(results: Dict[str, runs.Run]) -> List[str]:
     """Lines of a Markdown table over runs by name, and of the mean gain."""
-    joint = [run for run in results.values() if run["recipe"] == "joint"]
-    alone = [run for run in results.values() if run["recipe"] == "alone"]
+    joint = [run for run in results.values() if run.get("recipe") == "joint"]
+    alone = [run for run in results.values() if run.get("recipe") == "alone"]
     langs = [
         lang for lang in runs.targets_of(joint[0]) if any(lang in run["correct"] for run in alone)
     ]
