@@ -257,7 +257,8 @@ def _why(
         with_what.append("translations of source texts")
     own = f" with {' and '.join(with_what)}" if with_what else ""
     where = f", for {name_languages(langs)}{own}" if langs else ""
-    return f"What is trained: {recipe.what}{where}."
+    good_for = f" Good for: {recipe.when}." if recipe.when else ""
+    return f"What is trained: {recipe.what}{where}.{good_for}"
 
 
 def _reservations(
