@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 # Texts of a language that its word pieces are counted in.
 N_COUNTED = 500
+# Languages of a measurement that are listed; of more, the number is told.
+MAX_LISTED = 8
 # Recipes whose commands are shown; those of all are in the file of --json.
 N_SHOWN = 3
 # What stands in a command for what was not given.
@@ -457,7 +459,8 @@ def show_advice(advice: "Advice", situation: "Situation", given: Given) -> None:
         msg.table(rows, header=header, divider=True, aligns=("r", "l", "r", "l", "l", "r"))
         msg.text(
             "Gains are over zero-shot on SIB-200 (topics of single sentences), where they were "
-            "measured, and need not be yours. The order goes by what is sure, over all targets."
+            "measured, and need not be yours. The order goes by what is sure, over all targets. "
+            "Intervals are over sentences, with a star over languages."
         )
     for i, one in enumerate(advice.recommended[:N_SHOWN], start=1):
         msg.divider(f"{i}. {one.recipe.name}")
@@ -483,16 +486,19 @@ def describe_gain(one: "Recommendation") -> Tuple[str, str]:
 
 
 def format_gain(gain: "Gain") -> str:
-    """Points with their interval."""
+    """Points with their interval; one over languages has a star."""
     if gain.interval is None:
         return f"{gain.mean:+.1f} (no interval)"
-    return f"{gain.mean:+.1f} ({gain.interval[0]:+.1f} to {gain.interval[1]:+.1f})"
+    star = "" if gain.by_sentence else " *"
+    return f"{gain.mean:+.1f} ({gain.interval[0]:+.1f} to {gain.interval[1]:+.1f}){star}"
 
 
 def _measured_on(gain: "Gain") -> str:
     labels = f", {gain.labels_per_class} labels per class" if gain.labels_per_class else ""
     runs = "1 run" if gain.n_runs == 1 else f"{gain.n_runs} runs"
-    return f"{len(gain.langs)} languages, {runs}{labels}"
+    is_many = len(gain.langs) > MAX_LISTED
+    langs = f"{len(gain.langs)} languages" if is_many else " ".join(gain.langs)
+    return f"{langs}; {runs}{labels}"
 
 
 def describe_time(one: "Recommendation") -> str:

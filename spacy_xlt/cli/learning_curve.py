@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 from ..files import write_text
-from ..transfer.learning_curve import DEFAULT_DRAWS, DEFAULT_SHOTS
 from ._app import CODE_PATH, COMPONENT, GPU_ID, Arg, Opt, command, msg, xlt_cli
 
 if TYPE_CHECKING:
@@ -21,6 +20,9 @@ if TYPE_CHECKING:
     from ..evaluation.learning import LearningCurve, LearningCurves, Trial
     from ..transfer.learning_curve import Job, LanguagePart
 
+# Documents per label, besides none and all, and how often they are drawn.
+DEFAULT_SHOTS = (4, 8, 16, 32, 64)
+DEFAULT_DRAWS = 5
 TRIALS, SETUP_FILE = "trials", "setup.json"
 FIGURES_FILE, PLOT_FILE = "learning_curve.json", "learning_curve.svg"
 # Stands for a recipe where the head alone is trained.

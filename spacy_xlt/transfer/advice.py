@@ -83,6 +83,14 @@ class Situation:
                 return labels
         return []
 
+    @property
+    def has_choice(self) -> bool:
+        """Whether there is something to tell apart: two labels, or one that some texts lack."""
+        lacking = any(
+            facts.n_labelled > sum(facts.labels.values()) for facts in self.languages.values()
+        )
+        return len(self.labels) > 1 or bool(self.labels) and lacking
+
     def labels_per_class(self, langs: Iterable[str]) -> float:
         """Labelled texts per label and language, on average over languages."""
         counts = [self.languages[lang].n_labelled for lang in langs]
@@ -159,7 +167,7 @@ def advise(
         else:
             recommended.append(one)
     recommended.sort(key=_rank)
-    if not recommended and len(situation.labels) >= 2:
+    if not recommended and situation.has_choice:
         warnings.append(
             f"No recipe fits into {situation.minutes:g} minutes, which is what --minutes allows."
             if situation.minutes is not None
@@ -189,9 +197,8 @@ def _suits(recipe: Recipe, situation: Situation, lang: str) -> bool:
 def _what_is_missing(one: Recommendation, situation: Situation) -> str:
     """What stands against a recipe, "" for nothing."""
     needs = one.recipe.needs
-    n_labels = len(situation.labels)
-    if n_labels < 2:
-        return f"It needs texts of two labels at least; there are {n_labels}."
+    if not situation.has_choice:
+        return "It needs texts that differ in their labels."
     if needs.source_labels and not any(facts.n_labelled for facts in situation.sources):
         return "It needs labelled texts in a source language."
     if needs.teacher and not situation.has_teacher:
@@ -224,7 +231,7 @@ def _recommend(
     time = recipe.time if gain is None or gain.time is None else gain.time
     time += 1.0 if recipe.needs.start and not situation.has_start else 0.0
     whole = situation.baseline_minutes
-    reasons = [_why(recipe, situation, langs, gain, per_class)]
+    reasons = [_why(recipe, situation, langs, per_class)]
     reasons += _reservations(recipe, situation, langs, gain, per_class)
     return Recommendation(
         recipe=recipe,
@@ -237,13 +244,7 @@ def _recommend(
     )
 
 
-def _why(
-    recipe: Recipe,
-    situation: Situation,
-    langs: Sequence[str],
-    gain: Optional[Gain],
-    per_class: float,
-) -> str:
+def _why(recipe: Recipe, situation: Situation, langs: Sequence[str], per_class: float) -> str:
     """What the recipe does and for whom."""
     with_what = []
     if recipe.needs.target_labels:
@@ -257,7 +258,8 @@ def _why(
         with_what.append("translations of source texts")
     own = f" with {' and '.join(with_what)}" if with_what else ""
     where = f", for {name_languages(langs)}{own}" if langs else ""
-    return f"What is trained: {recipe.what}{where}."
+    good_for = f" Good for: {recipe.when}." if recipe.when else ""
+    return f"What is trained: {recipe.what}{where}.{good_for}"
 
 
 def _reservations(
@@ -301,7 +303,7 @@ def _find_warnings(situation: Situation) -> List[str]:
     labels = situation.labels
     if not any(facts.n_labelled for facts in situation.languages.values()):
         warnings.append("There is no labelled text, so nothing can be trained.")
-    elif len(labels) < 2:
+    elif not situation.has_choice:
         warnings.append(
             f"All labelled texts have the label {', '.join(labels) or '(none)'}: there is nothing "
             f"to tell apart."

@@ -87,6 +87,16 @@ class Material:
             return list(self.source_langs)
         return [] if self.start is None else self.start.train_langs
 
+    @property
+    def target_rows(self) -> List[Row]:
+        """Labelled documents to train on in languages that were not trained on before."""
+        known, wanted = self.known_langs, self.target_langs
+        return [
+            row
+            for row in self.train
+            if row.cats and row.lang not in known and (wanted is None or row.lang in wanted)
+        ]
+
 
 @dataclass(frozen=True)
 class Filled:
@@ -175,9 +185,7 @@ def choose_langs(
     found = _count_langs(material.train)
     known = set(material.known_langs)
     if recipe.needs.start:
-        role, langs = "target", [lang for lang in found if lang not in known]
-        if material.target_langs is not None:
-            langs = [lang for lang in langs if lang in material.target_langs]
+        role, langs = "target", list(_count_langs(material.target_rows))
     elif recipe.needs.target_labels:
         named = None if material.target_langs is None else {*known, *material.target_langs}
         role, langs = "trained", [lang for lang in found if named is None or lang in named]

@@ -22,9 +22,6 @@ from ..evaluation.metrics import compare, measure
 from ..evaluation.scorer import has_gold
 from ..languages import make_doc
 
-# Documents per label, unless others are asked for; the last point is all that there are.
-DEFAULT_SHOTS = (4, 8, 16, 32, 64)
-DEFAULT_DRAWS = 5
 # Inverse penalty of a head, or of what it learns beside what it knows. On development texts of six
 # languages of SIB-200 values from 0.3 to 3 gave the same within chance.
 STRENGTH = 1.0

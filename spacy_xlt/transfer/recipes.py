@@ -46,7 +46,7 @@ class Recipe:
 
     name (str): Name of the recipe, and of its config.
     what (str): What it trains, in a few words.
-    when (str): When to choose it, in a few words.
+    when (str): What it is good for, in a few words.
     needs (Needs): What has to be there.
     time (float): Time of training as a multiple of the baseline's, about, where it was not
         measured; of a second stage, that of the stage alone.
@@ -68,7 +68,7 @@ _TABLE = (
     Recipe(
         "zero_shot",
         "the encoder but its embedding table, and the head, on the source language",
-        "the default; all other gains are against it",
+        "a start in any case",
     ),
     Recipe(
         "frozen",

@@ -6,9 +6,10 @@ import tiny
 from running import run_command
 from spacy.vocab import Vocab
 
+from spacy_xlt.cli.advise import format_gain
 from spacy_xlt.corpora.layout import Corpus, doc_to_row, write_corpus
 from spacy_xlt.languages import set_doc_language
-from spacy_xlt.transfer.recipes import RECIPES, Needs, Recipe
+from spacy_xlt.transfer.recipes import RECIPES, Gain, Needs, Recipe
 
 
 def rows_of(lang, split, *, every=1):
@@ -42,7 +43,7 @@ def test_a_corpus_with_its_splits(corpus, encoder_dir, figures):
     assert "English (source) en 27 9 to 9" in text and "Swahili sw 27 9 to 9" in text
     assert "German de 0" in text
     assert "Recipes that fit, the best first" in text and "1 of 2" in text
-    assert "Gains are over zero-shot on SIB-200" in text
+    assert "Gains are over zero-shot on SIB-200" in text and "gn ha ku quy sw yo zu; " in text
     assert "Recipes that do not fit" in text and "lexicon It needs a lexicon" in text
     assert "about 1 minute" in text
     found = figures(corpus)
@@ -60,6 +61,19 @@ def test_a_corpus_with_its_splits(corpus, encoder_dir, figures):
         "--source-langs en --output finetune.cfg",
         "python -m spacy xlt train finetune.cfg --output training/finetune",
     ]
+
+
+@pytest.mark.parametrize(
+    ("interval", "by_sentence", "text"),
+    [
+        (None, False, "+1.5 (no interval)"),
+        ((-1.0, 4.0), True, "+1.5 (-1.0 to +4.0)"),
+        ((-1.0, 4.0), False, "+1.5 (-1.0 to +4.0) *"),
+    ],
+)
+def test_how_a_gain_is_written(interval, by_sentence, text):
+    gain = Gain("x", None, 1.5, interval, by_sentence, ("sw",), 1, None, "assets")
+    assert format_gain(gain) == text
 
 
 def test_the_commands_run(corpus, encoder_dir, figures, tmp_path, monkeypatch):

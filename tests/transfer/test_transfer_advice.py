@@ -165,10 +165,15 @@ def test_what_takes_too_long_is_left_out():
         (LanguageFacts(n_labelled=5), "All labelled texts have the label (none)"),
     ],
 )
-def test_without_two_labels_there_is_nothing(source, warning):
+def test_without_a_choice_of_labels_there_is_nothing(source, warning):
     advice = advise(situation({"sw": LanguageFacts()}, source=source), NEEDY, [])
     assert advice.recommended == [] and len(advice.left_out) == len(NEEDY)
     assert any(text.startswith(warning) for text in advice.warnings)
+
+
+def test_one_label_that_some_texts_lack():
+    source = LanguageFacts(labels={"spam": 40}, n_labelled=100)
+    assert names(advise(situation({}, source=source), NEEDY, [])) == [BASELINE, "quick"]
 
 
 def test_a_language_that_cannot_be_read_is_named_and_left_out():
