@@ -219,13 +219,16 @@ def load_teachers(
     ]
     first = teachers[0]
     for other in teachers[1:]:
-        same = set(other.task.labels) == set(first.task.labels)
-        if not same or other.task.exclusive != first.task.exclusive:
+        problem = ""
+        if set(other.task.labels) != set(first.task.labels):
+            lists = (", ".join(teacher.task.labels) for teacher in (first, other))
+            problem = f"their labels are {' against '.join(lists)}"
+        elif other.task.exclusive != first.task.exclusive:
+            problem = "labels exclude each other in only one of them"
+        if problem:
             raise ValueError(
-                f"The teachers '{first.name}' and '{other.name}' do not fit together: labels "
-                f"{', '.join(first.task.labels)} against {', '.join(other.task.labels)}"
-                f"{'' if same else '; both need the same'}. Labels must exclude each other in "
-                f"both or in neither."
+                f"The teachers '{first.name}' and '{other.name}' do not fit together: {problem}. "
+                f"Name teachers that were trained on the same labels, in the same way."
             )
         other.order_labels(first.task.labels)
     return teachers

@@ -165,13 +165,21 @@ def test_a_single_pseudo_label(trained_dir, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-def test_teachers_that_do_not_fit(trained_dir, make_pipeline, standin, texts, tmp_path):
+def test_teachers_that_do_not_fit(trained_dir, make_pipeline, make_ready, standin, texts, tmp_path):
     text = run_command(
         *("pseudo-label", *texts, "-T", trained_dir, "-T", make_pipeline()),
         *("-o", tmp_path / "out", "-c", standin),
         code=1,
     )
-    assert "do not fit together: labels food, music, travel against A, B" in text
+    assert "do not fit together: their labels are food, music, travel against A, B." in text
+    nlp = make_ready("xlt_textcat_multilabel")
+    nlp.to_disk(tmp_path / "multi")
+    text = run_command(
+        *("pseudo-label", *texts, "-T", trained_dir, "-T", tmp_path / "multi"),
+        *("-o", tmp_path / "out"),
+        code=1,
+    )
+    assert "do not fit together: labels exclude each other in only one of them." in text
     text = run_command("pseudo-label", *texts, "-T", "nowhere", "-o", tmp_path / "out", code=1)
     assert "The pipeline 'nowhere' cannot be loaded." in text
 
