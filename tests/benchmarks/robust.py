@@ -36,6 +36,7 @@ RECIPES: Dict[str, Dict[str, float]] = {
     "drop": {"drop_rate": 0.15},
     "pull": {"pull_to_start": 100.0},
     "reversal": {"language_reversal": 0.1},
+    "reversal_small": {"language_reversal": 0.01},
 }
 # Unlabelled sentences per target language for gradient reversal.
 N_UNLABELLED = 16
