@@ -20,7 +20,7 @@ from ._app import (
     msg,
     xlt_cli,
 )
-from ._pipeline import check_batch_size, load_pipeline, save_pipeline, split_langs
+from ._pipeline import check_batch_size, check_output, load_pipeline, save_pipeline, split_langs
 from .pseudo_label import (
     BALANCE,
     LANGS,
@@ -83,6 +83,9 @@ def self_train_cli(
     balance: float = BALANCE,
     text_field: str = Opt("text", "--text-field", help="Field that holds the text"),
     lang_field: str = LANG_FIELD,
+    force: bool = Opt(
+        False, "--force", "-F", help="Replace the rounds of another self-training in OUTPUT"
+    ),
     batch_size: int = BATCH_SIZE,
     gpu_id: int = GPU_ID,
     code_path: Optional[Path] = CODE_PATH,
@@ -112,6 +115,7 @@ def self_train_cli(
         text_field=text_field,
         lang_field=lang_field,
         overrides=parse_overrides(ctx.args),
+        force=force,
         batch_size=batch_size,
         gpu_id=gpu_id,
         code_path=code_path,
@@ -132,6 +136,7 @@ def self_train(
     text_field: str = "text",
     lang_field: str = "lang",
     overrides: Mapping[str, Any] = {},
+    force: bool = False,
     batch_size: int = 512,
     gpu_id: int = -1,
     code_path: Optional[Path] = None,
@@ -162,7 +167,8 @@ def self_train(
         source = _find_source(config)
         fields = (text_field, lang_field)
         run = _identify(config, texts, teachers, asdict(settings), held_out, langs, limit, *fields)
-    record = _open_record(output / RECORD, run)
+    check_output(output / BEST)
+    record = _open_record(output / RECORD, run, force=force)
     loaded = load_teachers(teachers, batch_size=batch_size, gpu_id=gpu_id, code_path=code_path)
     gold = read_source(loaded[0], source)
     pool = read_pool(
@@ -309,10 +315,10 @@ def _identify(
     return identify_run({**config.interpolate(), **names, "settings": list(settings)}, paths)
 
 
-def _open_record(path: Path, run: "Identity") -> Dict[str, Any]:
+def _open_record(path: Path, run: "Identity", *, force: bool) -> Dict[str, Any]:
     """What earlier calls with the same output and settings have done.
 
-    RAISES (ValueError): If it is damaged, or of other settings.
+    RAISES (ValueError): If it is damaged, or of other settings and must not be replaced.
     """
     from ._resume import describe_changes
 
@@ -320,17 +326,22 @@ def _open_record(path: Path, run: "Identity") -> Dict[str, Any]:
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         return fresh
-    hint = "Choose another --output, or remove that directory."
     try:
         record = json.loads(path.read_text(encoding="utf8"))
         changes = describe_changes(record["run"], json.loads(json.dumps(run)))
-        isinstance(record["rounds"], dict)
+        record["rounds"] = dict(record["rounds"])
     except (ValueError, KeyError, TypeError, AttributeError) as e:
-        raise ValueError(f"'{path}' is not the record of a self-training ({e}). {hint}") from e
+        raise ValueError(
+            f"'{path}' is not the record of a self-training ({e}). Choose another --output, or "
+            f"remove that directory."
+        ) from e
+    if changes and force:
+        msg.info(f"Other rounds were there, which are replaced. These are not the same: {changes}")
+        return fresh
     if changes:
         raise ValueError(
             f"'{path.parent}' holds rounds of another self-training. These are not the same: "
-            f"{changes}. {hint}"
+            f"{changes}. Choose another --output, or replace them with --force."
         )
     return record
 

@@ -72,10 +72,20 @@ def test_other_settings_are_another_self_training(run, tmp_path):
     run()
     text = run("--sharpness", 3, code=1)
     assert "holds rounds of another self-training. These are not the same: settings" in text
-    assert "Choose another --output, or remove that directory." in text
+    assert "Choose another --output, or replace them with --force." in text
+    text = run("--sharpness", 3, "--force")
+    assert "Other rounds were there, which are replaced. These are not the same: settings" in text
+    assert "was trained before" not in text
     (tmp_path / "out" / "self_training.json").write_text("{}")
     text = run(code=1)
-    assert "is not the record of a self-training" in text
+    assert "is not the record of a self-training ('run'). Choose another --output, or" in text
+
+
+def test_something_else_in_the_place_of_the_result(run, tmp_path):
+    (tmp_path / "out" / "model-best").mkdir(parents=True)
+    (tmp_path / "out" / "model-best" / "mine.txt").write_text("keep")
+    assert "holds something that is not a pipeline (found: mine.txt)" in run(code=1)
+    assert (tmp_path / "out" / "model-best" / "mine.txt").read_text() == "keep"
 
 
 def test_an_interrupted_run_goes_on(run, tmp_path, monkeypatch):
