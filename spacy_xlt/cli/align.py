@@ -35,7 +35,7 @@ def align_cli(
     min_margin: Optional[float] = Opt(
         None,
         "--min-margin",
-        help="neighbours: how much closer than their neighbours pairs must be; 1.06 without it",
+        help="neighbours: how much closer than their neighbours pairs must be; 1.02 without it",
     ),
     min_quality: float = Opt(0.0, "--min-quality", help="Leave weaker pairs out, 0 to 1"),
     weigh: bool = Opt(False, "--weigh", help="Let texts count as much as their quality"),
