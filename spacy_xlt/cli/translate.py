@@ -274,6 +274,12 @@ def _translate_into(
             f"{found.set_aside[0].content[:60]!r}. Nothing was written; the others are in the "
             f"cache. Use another translator, or leave these texts out with --on-empty skip."
         )
+    if found.n_unchanged == len(found.rows):
+        raise ValueError(
+            f"All {len(found.rows):,} translations into '{translator.to_lang}' are the originals, "
+            f"unchanged: '{translator.name}' knows none of their words. Nothing was written. "
+            f"Check that the texts are in '{translator.from_lang}', or use another translator."
+        )
     qualities = judge_rows(
         found.rows,
         embed=embed,
