@@ -128,7 +128,7 @@ def failing(monkeypatch):
                 from_lang,
                 to_lang,
                 fails_after=int(n) if kind == "fail" else None,
-                translate_one=(lambda text: "" if "dogs" in text else text)
+                translate_one=(lambda text: "" if "dogs" in text else text.upper())
                 if kind == "mute"
                 else None,
                 n_lost=kind == "lose",
