@@ -5,9 +5,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict, List, Optional, Sequence, Tuple
 
-from ._app import GPU_ID, Arg, Opt, command, msg, xlt_cli
-from .data import print_record, progress
-from .translate import SPLITS, Outcome, describe_outcome, find_detector, print_outcome, read_source
+from ._app import GPU_ID, Arg, Opt, command, xlt_cli
+from .data import progress
+from .translate import SPLITS, Outcome, describe_outcome, find_detector, print_results, read_source
 
 if TYPE_CHECKING:
     from ..alignment.pairing import Pair
@@ -35,7 +35,7 @@ def align_cli(
     min_margin: Optional[float] = Opt(
         None,
         "--min-margin",
-        help="neighbours: how much closer than their neighbours pairs must be; 1.06 without it",
+        help="neighbours: how much closer than their neighbours pairs must be; 1.02 without it",
     ),
     min_quality: float = Opt(0.0, "--min-quality", help="Leave weaker pairs out, 0 to 1"),
     weigh: bool = Opt(False, "--weigh", help="Let texts count as much as their quality"),
@@ -60,12 +60,7 @@ def align_cli(
             weigh=weigh,
             gpu_id=gpu_id,
         )
-    for warning in caught:
-        msg.warn(str(warning.message))
-    for outcome in outcomes:
-        print_outcome(outcome)
-    print_record(record)
-    msg.good(f"The corpus is in {out}", f"Look it through with: spacy xlt data check {out}")
+    print_results(out, record, outcomes, [str(warning.message) for warning in caught])
 
 
 def align(

@@ -115,15 +115,7 @@ def translate_cli(
             weigh=weigh,
             gpu_id=gpu_id,
         )
-    for warning in caught:
-        msg.warn(str(warning.message))
-    for outcome in outcomes:
-        print_outcome(outcome)
-    print_record(record)
-    n_aside = sum(len(outcome.set_aside) for outcome in outcomes)
-    if n_aside:
-        msg.warn(f"{n_aside:,} translations left out, see {out / 'rejects.jsonl'}")
-    msg.good(f"The corpus is in {out}", f"Look it through with: spacy xlt data check {out}")
+    print_results(out, record, outcomes, [str(warning.message) for warning in caught])
 
 
 @command(xlt_cli, "translators")
@@ -274,6 +266,12 @@ def _translate_into(
             f"{found.set_aside[0].content[:60]!r}. Nothing was written; the others are in the "
             f"cache. Use another translator, or leave these texts out with --on-empty skip."
         )
+    if found.n_unchanged == len(found.rows):
+        raise ValueError(
+            f"All {len(found.rows):,} translations into '{translator.to_lang}' are the originals, "
+            f"unchanged: '{translator.name}' knows none of their words. Nothing was written. "
+            f"Check that the texts are in '{translator.from_lang}', or use another translator."
+        )
     qualities = judge_rows(
         found.rows,
         embed=embed,
@@ -317,6 +315,21 @@ def describe_outcome(outcome: Outcome) -> Dict[str, Any]:
         "left_out": len(outcome.set_aside),
         "mean_quality": round(fmean(quality.score for quality in outcome.qualities), 4),
     }
+
+
+def print_results(
+    out: Path, record: Dict[str, Any], outcomes: Sequence[Outcome], warned: Sequence[str]
+) -> None:
+    """Show what was warned of and what each language gave, and where the corpus is."""
+    for warning in warned:
+        msg.warn(warning)
+    for outcome in outcomes:
+        print_outcome(outcome)
+    print_record(record)
+    n_aside = sum(len(outcome.set_aside) for outcome in outcomes)
+    if n_aside:
+        msg.warn(f"{n_aside:,} translations left out, see {out / 'rejects.jsonl'}")
+    msg.good(f"The corpus is in {out}", f"Look it through with: spacy xlt data check {out}")
 
 
 def print_outcome(outcome: Outcome) -> None:

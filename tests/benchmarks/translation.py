@@ -91,7 +91,8 @@ def translate_test(corpora: Path, pipeline: Path, split: str = "test") -> None:
     steps = [
         {"@misc": "spacy_xlt.ApertiumTranslator.v1", "direction": x} for x in ("pt-es", "spa-eng")
     ]
-    chain = {"@misc": "spacy_xlt.TranslatorChain.v1", "*": dict(enumerate(steps))}
+    pivot = {"first": steps[0], "second": steps[1]}
+    chain = {"@misc": "spacy_xlt.TranslatorChain.v1", "*": pivot}
     config = {"translators": {"spanish": steps[1], "portuguese": chain}}
     nlp.add_pipe("xlt_translate", before="textcat", config=config)
     started = time.perf_counter()

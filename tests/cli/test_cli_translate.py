@@ -128,7 +128,7 @@ def failing(monkeypatch):
                 from_lang,
                 to_lang,
                 fails_after=int(n) if kind == "fail" else None,
-                translate_one=(lambda text: "" if "dogs" in text else text)
+                translate_one=(lambda text: "" if "dogs" in text else text.upper())
                 if kind == "mute"
                 else None,
                 n_lost=kind == "lose",
@@ -241,6 +241,14 @@ def test_mistakes_are_told_without_a_traceback(run, source, lexicon, tmp_path, a
     }
     assert message in run(*(places.get(x, x) for x in arguments), code=1)
     assert not (tmp_path / "out").exists() and (tmp_path / "TAKEN" / "diary.txt").is_file()
+
+
+def test_a_translator_that_knows_nothing_of_the_texts_is_refused(run, source, tmp_path):
+    (tmp_path / "en-sw.tsv").write_text("unheard\tx\n", encoding="utf8")
+    arguments = (source / "en.spacy", tmp_path / "out", "--to", "sw", "--with")
+    message = run(*arguments, f"lexicon:{tmp_path / 'en-sw.tsv'}", code=1)
+    assert "All 3 translations into 'sw' are the originals, unchanged: 'lexicon:en-sw:" in message
+    assert "Check that the texts are in 'en'" in message and not (tmp_path / "out").exists()
 
 
 def test_a_missing_tool_is_named_with_how_to_get_it(run, source, tmp_path, monkeypatch):
