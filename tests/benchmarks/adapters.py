@@ -36,13 +36,15 @@ FULL = runs.RESULTS / "sib200"
 ADAPTER = "components.textcat.model.adapter"
 RATE = "training.optimizer.learn_rate.initial_rate"
 HEAD_RATE = "components.textcat.model.head_rate_factor"
+FREEZE = "components.textcat.model.freeze"
 # Config and changes of it, by recipe.
 RECIPES: Dict[str, Tuple[str, Dict[str, Any]]] = {
     "lora": ("lora", {}),
     "bottleneck": (
         "zero_shot",
         {
-            ADAPTER: {"@architectures": "spacy_xlt.Bottleneck.v1", "width": 48},
+            ADAPTER: {"@architectures": "spacy_xlt.Bottleneck.v1", "width": 96},
+            FREEZE: "half",
             RATE: 1e-3,
             HEAD_RATE: 0.1,
         },
@@ -51,6 +53,7 @@ RECIPES: Dict[str, Tuple[str, Dict[str, Any]]] = {
         "zero_shot",
         {
             ADAPTER: {"@architectures": "spacy_xlt.Prefix.v1", "length": 16},
+            FREEZE: "half",
             RATE: 5e-3,
             HEAD_RATE: 0.02,
         },
