@@ -210,7 +210,9 @@ def _count_parameters(nlp: Language) -> Tuple[int, int]:
 
 
 def _paths(corpora: Path, encoder: Path) -> Dict[str, Any]:
-    return runs.paths(corpora / "all" / "train", corpora / "all" / "dev" / "en.spacy", encoder)
+    # Files and not directories, whose other languages' words would get into the vocabulary.
+    split = corpora / "all"
+    return runs.paths(split / "train" / "en.spacy", split / "dev" / "en.spacy", encoder)
 
 
 def _mean(run: runs.Run) -> float:
