@@ -158,7 +158,12 @@ def _show_ratios(
 def _make_step(
     corpora: Path, encoder: Path, config_name: str, changes: Dict[str, Any], n_docs: int
 ) -> Callable[[], None]:
-    overrides = {**_paths(corpora, encoder), **changes}
+    # The head's starting point does not change how long a step takes.
+    overrides = {
+        **_paths(corpora, encoder),
+        **changes,
+        "components.textcat.probe_strength": 0.0,
+    }
     config_path = runs.ROOT / "configs" / f"{config_name}.cfg"
     nlp = init_nlp(util.load_config(config_path, overrides=overrides))
     optimizer = nlp.resume_training()
