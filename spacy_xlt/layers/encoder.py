@@ -398,14 +398,14 @@ def _model_class(model_type: str) -> Any:
 
 
 def set_dropout(module: nn.Module, rate: float) -> None:
-    """Set every dropout inside a module, the attention's included.
+    """Set every dropout inside a module, the attention's included, but LoRA's, which has its own.
 
     rate (float): Share of values that training drops, in [0, 1).
     """
     part: Any
     rate = float(rate)  # an integer would not be found again below
-    for part in module.modules():
-        if isinstance(part, nn.Dropout):
+    for name, part in module.named_modules():
+        if isinstance(part, nn.Dropout) and "lora_dropout" not in name:
             part.p = rate
         # Attention of the functional kind keeps the rate as a number.
         for name in ("dropout_prob", "attention_dropout", "dropout"):

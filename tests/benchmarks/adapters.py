@@ -36,13 +36,15 @@ FULL = runs.RESULTS / "sib200"
 ADAPTER = "components.textcat.model.adapter"
 RATE = "training.optimizer.learn_rate.initial_rate"
 HEAD_RATE = "components.textcat.model.head_rate_factor"
+FREEZE = "components.textcat.model.freeze"
 # Config and changes of it, by recipe.
 RECIPES: Dict[str, Tuple[str, Dict[str, Any]]] = {
     "lora": ("lora", {}),
     "bottleneck": (
         "zero_shot",
         {
-            ADAPTER: {"@architectures": "spacy_xlt.Bottleneck.v1", "width": 48},
+            ADAPTER: {"@architectures": "spacy_xlt.Bottleneck.v1", "width": 96},
+            FREEZE: "half",
             RATE: 1e-3,
             HEAD_RATE: 0.1,
         },
@@ -51,6 +53,7 @@ RECIPES: Dict[str, Tuple[str, Dict[str, Any]]] = {
         "zero_shot",
         {
             ADAPTER: {"@architectures": "spacy_xlt.Prefix.v1", "length": 16},
+            FREEZE: "half",
             RATE: 5e-3,
             HEAD_RATE: 0.02,
         },
@@ -155,7 +158,12 @@ def _show_ratios(
 def _make_step(
     corpora: Path, encoder: Path, config_name: str, changes: Dict[str, Any], n_docs: int
 ) -> Callable[[], None]:
-    overrides = {**_paths(corpora, encoder), **changes}
+    # The head's starting point does not change how long a step takes.
+    overrides = {
+        **_paths(corpora, encoder),
+        **changes,
+        "components.textcat.probe_strength": 0.0,
+    }
     config_path = runs.ROOT / "configs" / f"{config_name}.cfg"
     nlp = init_nlp(util.load_config(config_path, overrides=overrides))
     optimizer = nlp.resume_training()
@@ -207,7 +215,9 @@ def _count_parameters(nlp: Language) -> Tuple[int, int]:
 
 
 def _paths(corpora: Path, encoder: Path) -> Dict[str, Any]:
-    return runs.paths(corpora / "all" / "train", corpora / "all" / "dev" / "en.spacy", encoder)
+    # Files and not directories, whose other languages' words would get into the vocabulary.
+    split = corpora / "all"
+    return runs.paths(split / "train" / "en.spacy", split / "dev" / "en.spacy", encoder)
 
 
 def _mean(run: runs.Run) -> float:

@@ -14,7 +14,7 @@ from thinc.api import Adam
 
 from spacy_xlt.encoder_files import MODEL_TYPES
 from spacy_xlt.layers.adapters import is_adapter_name, plain_name
-from spacy_xlt.layers.encoder import load_encoder
+from spacy_xlt.layers.encoder import load_encoder, set_dropout
 from spacy_xlt.types import BottleneckSettings, LoRASettings, PrefixSettings
 
 LORA = LoRASettings(rank=4, alpha=8.0, dropout=0.0, targets=None)
@@ -143,6 +143,14 @@ def test_dropout_of_lora_is_for_training_only(make_encoder):
         (dropped,) = encode(encoder.train(), [text])
     assert torch.equal(still, again)
     assert not torch.allclose(still, dropped, atol=1e-3)
+
+
+def test_dropout_of_lora_is_its_own(make_encoder):
+    adapter = LoRASettings(rank=4, alpha=8.0, dropout=0.5, targets=None)
+    transformer = make_encoder(adapter, "distilbert").transformer
+    set_dropout(transformer, 0.1)
+    rates = {"lora_dropout" in n: m.p for n, m in transformer.named_modules() if hasattr(m, "p")}
+    assert rates == {True: 0.5, False: 0.1}
 
 
 @pytest.mark.parametrize("model_type", ["bert", "mt5", "distilbert", "modernbert", "deberta-v2"])
