@@ -140,6 +140,7 @@ def test_labels_that_the_pipeline_does_not_know(arguments, corpora):
         (["--recipe", "nope"], "There is no recipe 'nope'."),
         (["--recipe", "zero_shot"], "cannot use the recipe 'zero_shot': it does not go on from a"),
         (["--source", "none"], "There is no corpus at 'none'."),
+        (["--source", "SW", "--recipe", "finetune"], "with --source, which it does not read."),
         (["--output", "FILE"], "is a file; a directory is needed."),
         (["--component", "nope"], "nope"),
     ],
@@ -147,6 +148,7 @@ def test_labels_that_the_pipeline_does_not_know(arguments, corpora):
 def test_bad_arguments(arguments, corpora, more, message):
     (corpora / "file").write_text("mine")
     places = {"TRAIN": corpora / "train", "FILE": corpora / "file"}
+    places["SW"] = corpora / "train" / "sw.spacy"
     text = run_command(*arguments, *(places.get(value, value) for value in more), code=1)
     assert message in text
     assert (corpora / "file").read_text() == "mine"
