@@ -6,7 +6,7 @@ import tempfile
 import time
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from ..files import write_text
 from ._app import CODE_PATH, COMPONENT, GPU_ID, Arg, Opt, command, msg, xlt_cli
@@ -63,6 +63,9 @@ def learning_curve_cli(
         help="Labelled texts of the source language, to train on too; better with the head alone, "
         "and needed by recipes that read them",
     ),
+    encoder: Optional[Path] = Opt(
+        None, "--encoder", "-e", help="Directory of the untouched encoder, for recipes that use it"
+    ),
     component: Optional[str] = COMPONENT,
     gpu_id: int = GPU_ID,
     code_path: Optional[Path] = CODE_PATH,
@@ -85,6 +88,7 @@ def learning_curve_cli(
         draws=draws,
         recipe=recipe,
         source=source,
+        encoder=encoder,
         component=component,
         gpu_id=gpu_id,
         code_path=code_path,
@@ -113,6 +117,7 @@ def learning_curve(
     draws: int = DEFAULT_DRAWS,
     recipe: Optional[str] = None,
     source: Optional[Path] = None,
+    encoder: Optional[Path] = None,
     component: Optional[str] = None,
     gpu_id: int = -1,
     code_path: Optional[Path] = None,
@@ -141,20 +146,21 @@ def learning_curve(
     pipe = find_pipe(nlp, find_task(nlp, component).component)
     parts = _read_parts(pipe, pool, dev, langs)
     jobs = plan_jobs(parts, pipe.labels, shots=shots, draws=draws)
-    do = _make_trainer(nlp, pipe, recipe, source, gpu_id)
+    source_rows = _read_source(source, parts)
+    do = _make_trainer(nlp, pipe, recipe, source_rows, encoder, gpu_id)
     with ExitStack() as stack:
         stack.enter_context(warnings_as_messages())
         if output.exists() and not output.is_dir():
             raise ValueError(f"'{output}' is a file; a directory is needed. Choose another name.")
         (output / TRIALS).mkdir(parents=True, exist_ok=True)
         stack.enter_context(locked(output))
-        _check_setup(output, nlp, pool, dev, recipe=recipe, source=source)
+        _check_setup(output, nlp, pool, dev, recipe=recipe, source=source, encoder=encoder)
         files = {job: output / TRIALS / f"{job.name}.json" for job in jobs}
         todo = [job for job in jobs if not files[job].is_file()]
         if len(todo) < len(jobs):
             msg.info(f"{len(jobs) - len(todo)} trainings are done already")
         if todo:
-            _tell_time(todo, parts, pipe, nlp, recipe=recipe, source=source)
+            _tell_time(todo, parts, pipe, nlp, recipe=recipe, n_source=len(source_rows))
             for job in tqdm(todo, unit="training", disable=None, file=sys.stderr):
                 trial = run_job(job, parts[job.lang], nlp, pipe, do)
                 write_text(files[job], json.dumps(trial) + "\n")
@@ -217,8 +223,30 @@ def run_job(
     )
 
 
+def _read_source(source: Optional[Path], parts: Dict[str, "LanguagePart"]) -> List["Row"]:
+    """Documents of the source language, without those that are measured on."""
+    from ..corpora.reader import read_rows
+    from ..transfer.learning_curve import without_texts
+
+    if source is None:
+        return []
+    rows = [row for row in read_rows(source) if row.cats]
+    kept = without_texts(rows, [row for part in parts.values() for row in part.measured])
+    if len(kept) < len(rows):
+        msg.warn(
+            f"{len(rows) - len(kept):,} source documents are also measured on; they are not "
+            f"trained on"
+        )
+    return kept
+
+
 def _make_trainer(
-    nlp: "Language", pipe: "XltTextCat", recipe: Optional[str], source: Optional[Path], gpu_id: int
+    nlp: "Language",
+    pipe: "XltTextCat",
+    recipe: Optional[str],
+    source: Sequence["Row"],
+    encoder: Optional[Path],
+    gpu_id: int,
 ) -> Trainer:
     """How to train: the head alone, or a whole pipeline by a recipe.
 
@@ -226,28 +254,32 @@ def _make_trainer(
     """
     from thinc.compat import has_cupy_gpu
 
-    from ..corpora.reader import read_rows
     from ..transfer.learning_curve import Head, train_whole, weigh
 
     if recipe is None:
-        head = Head(nlp, pipe.name, [] if source is None else read_rows(source))
+        head = Head(nlp, pipe.name, source)
         return lambda rows, part: head.train(weigh(rows, part.pool), part.measured)
-    text = _recipe_text(recipe, nlp, pipe, source)
+    text = _recipe_text(recipe, nlp, pipe, encoder, has_source=bool(source))
     untrained = Head(nlp, pipe.name)
 
     def train(rows: Sequence["Row"], part: "LanguagePart") -> "np.ndarray":
-        measured = part.measured
         if not rows:
-            return untrained.train(rows, measured)
+            return untrained.train(rows, part.measured)
+        corpora = {"train": rows, "dev": part.measured, "source": source}
         with tempfile.TemporaryDirectory() as work:
-            config = _make_config(text, rows, measured, Path(work))
-            return train_whole(config, measured, use_gpu=gpu_id if has_cupy_gpu else -1)
+            config = _make_config(text, corpora, Path(work))
+            return train_whole(config, part.measured, use_gpu=gpu_id if has_cupy_gpu else -1)
 
     return train
 
 
-def _recipe_text(recipe: str, nlp: "Language", pipe: "XltTextCat", source: Optional[Path]) -> str:
-    """A recipe's config that goes on from the pipeline and chooses nothing."""
+def _recipe_text(
+    recipe: str, nlp: "Language", pipe: "XltTextCat", encoder: Optional[Path], *, has_source: bool
+) -> str:
+    """A recipe's config that goes on from the pipeline and chooses nothing; without corpora.
+
+    RAISES (ValueError): If there is no such recipe, or it needs what is not there.
+    """
     from spacy.util import load_config_from_str
 
     from ..transfer.filling import NAME, SPACY_PATHS
@@ -257,43 +289,48 @@ def _recipe_text(recipe: str, nlp: "Language", pipe: "XltTextCat", source: Optio
     text = get_recipe(recipe).read_text(encoding="utf8")
     config = load_config_from_str(text)
     start = Path(nlp.path or "")
-    given: Dict[str, Any] = {
-        "start": str(start),
-        "encoder": str(start / pipe.name / "model"),
-        "source": None if source is None else str(source),
-    }
-    needed = [name for name in config["paths"] if name not in (*SPACY_PATHS, "train", "dev")]
-    lacking = [name for name in needed if given.get(name) is None]
-    if "start" not in needed or lacking:
+    block = config["initialize"]["components"][NAME]
+    # A recipe that only goes on needs no more of an encoder than its tokenizer.
+    own = start / pipe.name / "model" if not block.get("untouched_share") else None
+    given = {"start": start, "encoder": encoder or own, "source": has_source or None}
+    needed = [x for x in config["paths"] if x not in (*SPACY_PATHS, "train", "dev")]
+    refusal = f"A learning curve cannot use the recipe '{recipe}'"
+    if "start" not in needed:
         raise ValueError(
-            f"A learning curve cannot use the recipe '{recipe}': "
-            + (
-                f"it needs {', '.join(lacking)}."
-                if "start" in needed
-                else "it does not go on "
-                "from a pipeline. Allowed are those that do, such as finetune."
-            )
+            f"{refusal}: it does not go on from a pipeline. Allowed are those that do, such as "
+            f"finetune."
         )
-    settings: Dict[str, Any] = {f"paths.{name}": given[name] for name in needed}
+    if has_source and "source" not in needed:
+        raise ValueError(f"{refusal} with --source, which it does not read.")
+    lacking = [name for name in needed if given.get(name) is None]
+    if lacking:
+        raise ValueError(f"{refusal} without --{' and --'.join(lacking)}.")
     weights = config["training"]["score_weights"]
-    settings.update({f"training.score_weights.{x}": 0.0 for x in weights if weights[x] is not None})
-    settings["training.patience"] = 0
-    settings["initialize.after_init.evaluations"] = 1
-    settings["initialize.after_init.patience"] = 0
-    # Scores come in the order of the pipeline's own labels.
-    settings[f"initialize.components.{NAME}.labels"] = list(pipe.labels)
+    settings: Dict[str, Any] = {
+        "paths.start": str(start),
+        "paths.encoder": str(given["encoder"]),
+        "training.patience": 0,
+        "initialize.after_init.evaluations": 1,
+        "initialize.after_init.patience": 0,
+        # Scores come in the order of the pipeline's own labels.
+        f"initialize.components.{NAME}.labels": list(pipe.labels),
+        **{f"training.score_weights.{x}": 0.0 for x in weights if weights[x] is not None},
+    }
     return adapt_recipe(text, multilabel=not pipe.exclusive, settings=settings, name=pipe.name)
 
 
-def _make_config(text: str, rows: Sequence["Row"], measured: Sequence["Row"], work: Path) -> Any:
+def _make_config(text: str, corpora: Mapping[str, Sequence["Row"]], work: Path) -> Any:
+    """The config with corpora, by their names under [paths], that are written for it."""
     from spacy.util import load_config_from_str
 
     from ..corpora.layout import rows_to_docbin
 
     overrides: Dict[str, Any] = {"training.logger.progress_bar": False}
-    for name, own in (("train", rows), ("dev", measured)):
-        rows_to_docbin(own).to_disk(work / f"{name}.spacy")
-        overrides[f"paths.{name}"] = str(work / f"{name}.spacy")
+    known = load_config_from_str(text, interpolate=False)["paths"]
+    for name, rows in corpora.items():
+        if name in known:
+            rows_to_docbin(rows).to_disk(work / f"{name}.spacy")
+            overrides[f"paths.{name}"] = str(work / f"{name}.spacy")
     return load_config_from_str(text, overrides=overrides)
 
 
@@ -305,12 +342,14 @@ def _check_setup(
     *,
     recipe: Optional[str],
     source: Optional[Path],
+    encoder: Optional[Path],
 ) -> None:
     """RAISES (ValueError): If the directory holds trials of another pipeline, corpus or recipe."""
     from ..corpora.reader import hash_corpus
     from ._resume import describe_changes, identify_run
 
-    now = identify_run({"recipe": recipe or HEAD}, [Path(nlp.path).resolve()] if nlp.path else [])
+    paths = [*([nlp.path] if nlp.path else []), *([encoder] if encoder else [])]
+    now = identify_run({"recipe": recipe or HEAD}, [Path(path).resolve() for path in paths])
     now["documents to draw"] = " ".join(map(hash_corpus, pool))
     now["documents to measure on"] = hash_corpus(dev)
     now["source documents"] = None if source is None else hash_corpus(source)
@@ -336,11 +375,11 @@ def _tell_time(
     nlp: "Language",
     *,
     recipe: Optional[str],
-    source: Optional[Path],
+    n_source: int,
 ) -> None:
     """Say beforehand what is going to be done and how long it will take, about."""
     from ..compat import default_device
-    from ..corpora.reader import read_rows
+    from ..transfer.advice import name_languages
     from ..transfer.learning_curve import draw
     from ._estimate import compute_seconds, describe_seconds, layer_weights, measure_speed
 
@@ -349,7 +388,6 @@ def _tell_time(
     counted = [n for n, _ in pipe.count_pieces(texts[:500])]
     n_weights = layer_weights(str(Path(nlp.path or "") / pipe.name / "model"))
     n_trained, seconds = 0, HEAD_SECONDS * len(jobs)
-    n_source = 0 if source is None else len(read_rows(source))
     n_read = 2 * (len(texts) + n_source)
     if recipe is not None:
         n_rows = [len(draw(parts[job.lang], job)) for job in jobs if job.shots != 0]
@@ -365,7 +403,7 @@ def _tell_time(
     )
     what = "of the head" if recipe is None else f"by {recipe}"
     msg.info(
-        f"{len(jobs):,} trainings {what} in {len(langs)} languages, about "
+        f"{len(jobs):,} trainings {what}, for {name_languages(sorted(langs))}: about "
         f"{describe_seconds(seconds)}"
     )
 

@@ -92,9 +92,14 @@ def _count(rows: Sequence[Row]) -> str:
     return ", ".join(f"{lang} {n:,}" for lang, n in sorted(counts.items())) or "none"
 
 
+def without_texts(rows: Sequence[Row], others: Sequence[Row]) -> List[Row]:
+    """Rows whose text, apart from case and spaces, is not that of another."""
+    texts = {normalize_text(row.text) for row in others}
+    return [row for row in rows if normalize_text(row.text) not in texts]
+
+
 def _without_leaks(lang: str, pool: List[Row], measured: List[Row]) -> LanguagePart:
-    texts = {normalize_text(row.text) for row in measured}
-    kept = [row for row in pool if normalize_text(row.text) not in texts]
+    kept = without_texts(pool, measured)
     if not kept:
         raise ValueError(
             f"All {len(pool):,} documents to draw in '{lang}' are also to be measured on. What is "
@@ -191,23 +196,24 @@ class Head:
 
         own = [*self.source, *rows]
         self.read([*own, *measured])
-        is_new = bool(self.source)
-        logits = self._stack(self._logits, measured) * (not is_new)
+        before = self._stack(self._logits, measured)
+        activate = ACTIVATIONS[self.pipe.exclusive]
         gold = gold_of(self.nlp, self.pipe, own)
         counted = numpy.flatnonzero(gold.weights > 0.0).tolist()
-        if counted:
-            gold, own = gold.select(counted), [own[i] for i in counted]
-            weight, bias = fit_probe(
-                self._stack(self._vectors, own),
-                gold.targets,
-                gold.known,
-                gold.weights,
-                loss=LOSSES[self.pipe.exclusive],
-                C=STRENGTH,
-                offset=None if is_new else self._stack(self._logits, own),
-            )
-            logits = logits + self._stack(self._vectors, measured) @ weight.T + bias
-        return ACTIVATIONS[self.pipe.exclusive](logits.astype("f"))
+        if not counted:
+            return activate(before.astype("f"))
+        gold, own = gold.select(counted), [own[i] for i in counted]
+        weight, bias = fit_probe(
+            self._stack(self._vectors, own),
+            gold.targets,
+            gold.known,
+            gold.weights,
+            loss=LOSSES[self.pipe.exclusive],
+            C=STRENGTH,
+            offset=None if self.source else self._stack(self._logits, own),
+        )
+        learnt = self._stack(self._vectors, measured) @ weight.T + bias
+        return activate((learnt if self.source else before + learnt).astype("f"))
 
     @staticmethod
     def _stack(known: Dict[str, numpy.ndarray], rows: Sequence[Row]) -> numpy.ndarray:

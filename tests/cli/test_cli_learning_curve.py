@@ -5,6 +5,7 @@ import tiny
 from running import run_command
 from spacy.vocab import Vocab
 
+from spacy_xlt.cli._shipped import get_recipe
 from spacy_xlt.cli.learning_curve import epochs_of
 
 
@@ -33,7 +34,7 @@ def trials(corpora):
 
 def test_figures_plot_and_what_comes_next(arguments, corpora):
     text = run_command(*arguments, "--langs", "deu,sw")
-    assert "16 trainings of the head in 2 languages, about 1 minute" in text
+    assert "16 trainings of the head, for German, Swahili: about 1 minute" in text
     assert "1 documents to draw are also measured on (German 1)" in text
     assert "Accuracy in percent by labels per class" in text and "Language All 0 1 2 3 all" in text
     assert "What labels brought, and what 2 times as many would bring more" in text
@@ -73,7 +74,7 @@ def test_it_goes_on_and_takes_more(arguments, corpora):
 def test_whole_trainings(arguments, corpora):
     arguments = [*arguments, "--langs", "sw", "--shots", "1", "--draws", 1]
     text = run_command(*arguments, "--recipe", "finetune")
-    assert "3 trainings by finetune in 1 languages" in text
+    assert "3 trainings by finetune, for Swahili: about 1 minute" in text
     assert "Fewer than 4 numbers of labels: no curve is drawn out." in text
     found = json.loads((corpora / "curve" / "learning_curve.json").read_text())
     assert found["recipe"] == "finetune" and found["mean"] is None
@@ -83,9 +84,29 @@ def test_whole_trainings(arguments, corpora):
 def test_whole_trainings_with_the_source(arguments, corpora):
     arguments = [*arguments, "--langs", "sw", "--shots", "1", "--draws", 1, "--recipe", "few_shot"]
     text = run_command(*arguments, code=1)
-    assert "A learning curve cannot use the recipe 'few_shot': it needs source." in text
+    assert "A learning curve cannot use the recipe 'few_shot' without --source." in text
     run_command(*arguments, "--source", corpora / "train" / "en.spacy")
     assert len(trials(corpora)) == 3
+
+
+def test_a_recipe_that_uses_the_untouched_encoder(arguments, corpora, tmp_path, monkeypatch):
+    text = (
+        get_recipe("finetune")
+        .read_text()
+        .replace("new_head =", "untouched_share = 0.5\nnew_head =")
+    )
+    (tmp_path / "mixing.cfg").write_text(text)
+    monkeypatch.setattr(
+        "spacy_xlt.cli._shipped.find_recipes", lambda: {"mixing": tmp_path / "mixing.cfg"}
+    )
+    text = run_command(*arguments, "--langs", "sw", "--recipe", "mixing", code=1)
+    assert "cannot use the recipe 'mixing' without --encoder." in text
+
+
+def test_source_documents_that_are_measured_on_are_not_trained_on(arguments, corpora):
+    source = corpora / "dev" / "sw.spacy"
+    text = run_command(*arguments, "--langs", "sw", "--source", source)
+    assert "13 source documents are also measured on; they are not trained on" in text
 
 
 def test_trials_of_something_else_are_not_mixed(arguments, corpora):
@@ -119,6 +140,7 @@ def test_labels_that_the_pipeline_does_not_know(arguments, corpora):
         (["--recipe", "nope"], "There is no recipe 'nope'."),
         (["--recipe", "zero_shot"], "cannot use the recipe 'zero_shot': it does not go on from a"),
         (["--source", "none"], "There is no corpus at 'none'."),
+        (["--source", "SW", "--recipe", "finetune"], "with --source, which it does not read."),
         (["--output", "FILE"], "is a file; a directory is needed."),
         (["--component", "nope"], "nope"),
     ],
@@ -126,6 +148,7 @@ def test_labels_that_the_pipeline_does_not_know(arguments, corpora):
 def test_bad_arguments(arguments, corpora, more, message):
     (corpora / "file").write_text("mine")
     places = {"TRAIN": corpora / "train", "FILE": corpora / "file"}
+    places["SW"] = corpora / "train" / "sw.spacy"
     text = run_command(*arguments, *(places.get(value, value) for value in more), code=1)
     assert message in text
     assert (corpora / "file").read_text() == "mine"
