@@ -512,7 +512,7 @@ def _read_training_corpus(config: "Config") -> Tuple[CorpusFacts, CorpusFacts]:
         return read_facts(config, dotted_name), CorpusFacts()
     name = "corpora.it"
     alone = {"@readers": READER, "path": block["source_path"]}
-    target = {**block, "source_path": None}
+    target = {**block, "source_path": None, "class_mix": "own"}
     return (
         read_facts({"corpora": {"it": target}}, name),  # type: ignore[arg-type]
         read_facts({"corpora": {"it": alone}}, name),  # type: ignore[arg-type]

@@ -1,7 +1,7 @@
 """Weights that give the documents of a corpus another mix of labels."""
 
 from collections import Counter
-from typing import Iterable, List, Mapping, Optional, Sequence
+from typing import Dict, Iterable, List, Mapping, Optional, Sequence
 
 from .sampling import Candidate, label_groups
 
@@ -21,7 +21,7 @@ def weigh_labels(
     RETURNS (List[float]): A weight for each document, 1 on average over each language. One with
         several labels gets the mean of what they ask for.
     """
-    by_lang: dict = {}
+    by_lang: Dict[str, List[int]] = {}
     for i, document in enumerate(documents):
         by_lang.setdefault(document.lang, []).append(i)
     weights = [1.0] * len(documents)

@@ -214,6 +214,13 @@ class TextCatShim(Shim):
         """
         path, encoder = self._encoder_path, self.classifier.encoder
         assert encoder is not None
+        names = [record.get("name") for record in (self.record, read_encoder_record(path))]
+        if None not in names and names[0] != names[1]:
+            raise ValueError(
+                f"The pipeline was trained from the encoder '{names[0]}', but '{path}' holds "
+                f"'{names[1]}'; the weights between two encoders are neither. Set paths.encoder "
+                f"to the first one, or untouched_share to 0 under [initialize.components]."
+            )
         mix_encoders(encoder, load_encoder(path), share, source=str(path))
         self._features.clear()
         self._frozen.clear()

@@ -120,6 +120,10 @@ def test_another_encoder_is_not_mixed(make_nlp, trained_dir, tmp_path):
     nlp = make_nlp(encoder={"path": str(other)})
     with pytest.raises(ValueError, match=r"16 tensors differ in shape, such as transformer\.enc"):
         initialize(nlp, start_from=str(trained_dir), untouched_share=0.5)
+    named = tiny.make_encoder(tmp_path / "roberta", "roberta")
+    nlp = make_nlp(encoder={"path": str(named)})
+    with pytest.raises(ValueError, match=r"from the encoder 'tiny-bert', but .* 'tiny-roberta'"):
+        initialize(nlp, start_from=str(trained_dir), untouched_share=0.5)
     nlp = make_nlp(encoder={"path": None})
     with pytest.raises(ValueError, match="No encoder is set"):
         initialize(nlp, start_from=str(trained_dir), untouched_share=0.5)

@@ -128,3 +128,25 @@ def test_beside_logits_one_label_proves_little():
     )
     _, without = fit_probe(features, targets, ones, numpy.ones(4), loss=cross_entropy, C=0.5)
     assert 0.0 < bias[0] - bias[1] < 2.0 < without[0] - without[1]
+
+
+def test_a_penalty_on_the_bias_keeps_how_frequent_labels_are():
+    """Features that say nothing, labels drawn evenly, and logits that know better."""
+    targets = numpy.eye(2)[[0, 1] * 8]
+    offset = numpy.tile([2.0, 0.0], (16, 1))
+    biases = []
+    for penalty in (0.01, 1.0, 100.0):
+        _, bias = fit_probe(
+            numpy.zeros((16, 3), dtype="f"),
+            targets,
+            numpy.ones_like(targets),
+            numpy.ones(16),
+            loss=cross_entropy,
+            C=1.0,
+            offset=offset,
+            bias_penalty=penalty,
+        )
+        biases.append(float(bias[1] - bias[0]))
+    assert biases[0] == pytest.approx(2.0, abs=0.05)
+    assert biases[0] > biases[1] > biases[2] > 0.0
+    assert biases[2] < 0.2
