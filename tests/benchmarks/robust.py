@@ -29,14 +29,11 @@ RECIPES: Dict[str, Dict[str, float]] = {
     "plain": {},
     "agree": {"agreement": 1.0},
     "subwords": {"subword_rate": 1.0, "subword_sharpness": 0.3},
-    "subwords_small": {"subword_rate": 1.0, "subword_sharpness": 0.2},
     "agree_subwords": {"agreement": 1.0, "subword_rate": 1.0, "subword_sharpness": 0.3},
     "adversary": {"adversary_radius": 0.1},
     "mask": {"mask_rate": 0.15},
-    "drop": {"drop_rate": 0.15},
     "pull": {"pull_to_start": 100.0},
     "reversal": {"language_reversal": 0.1},
-    "reversal_small": {"language_reversal": 0.01},
 }
 # Unlabelled sentences per target language for gradient reversal.
 N_UNLABELLED = 16
