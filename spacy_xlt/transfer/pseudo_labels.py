@@ -18,8 +18,8 @@ N_NEIGHBOURS = 10
 NEIGHBOUR_SHARE = 0.8
 # Neighbours count by exp(CLOSENESS * cosine).
 CLOSENESS = 10.0
-# Power of the probabilities, brought back to a sum of 1. Spreading levels them, and more power
-# undoes that, but students learn more from soft labels than from sure ones.
+# Power of the probabilities, brought back to a sum of 1. Spreading levels them, and a power of 2
+# undoes that, but students were no better for it on development texts.
 SHARPNESS = 1.0
 # Rounds of spreading; each changes less than NEIGHBOUR_SHARE of what the one before did.
 N_SPREADS = 20
