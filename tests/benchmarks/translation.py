@@ -56,12 +56,11 @@ def run(
     """Train recipes and measure every language.
 
     work (Path): Folder for translations and pipelines, which are made if they are not there.
-    split (str): What to measure on; settings are chosen on dev, whose runs stay in `work`.
+    split (str): What to measure on; settings are chosen on dev, whose runs are kept apart.
     """
     for seed in map(int, seeds.split(",")):
         for recipe in recipes.split(","):
-            folder = RESULTS if split == "test" else work / split
-            path = folder / f"{recipe}-en-seed{seed}.json"
+            path = _folder_of(split) / f"{recipe}-en-seed{seed}.json"
             if path.exists():
                 continue
             trained = work / f"{recipe}-seed{seed}"
@@ -169,14 +168,13 @@ def neighbours(corpora: Path, encoder: Path, split: str = "dev") -> None:
 
 
 @app.command("gains")
-def gains(
-    baseline: str = "zero_shot", recipes: str = "translate_train,translate_test,plain"
-) -> None:
+def gains(recipes: str = "translate_train,translate_test,plain", split: str = "test") -> None:
     """Show what recipes bring over zero_shot, over the seeds that both have.
 
-    Its runs are those of lexicon.py, unless there are others.
+    Its test runs are those of lexicon.py, unless there are others.
     """
-    results = {**runs.read_runs(runs.RESULTS / "lexicon"), **runs.read_runs(RESULTS)}
+    results = runs.read_runs(runs.RESULTS / "lexicon") if split == "test" else {}
+    results.update(runs.read_runs(_folder_of(split)))
     results = {name: run for name, run in results.items() if "recipe" in run}
     for recipe in recipes.split(","):
         print("\n".join(summarise(results, "zero_shot", recipe)))
@@ -197,6 +195,7 @@ def summarise(results: Dict[str, runs.Run], baseline: str, recipe: str) -> List[
         **{lang: [lang] for lang in ("en", *TRANSLATED)},
         "all targets": targets,
         "other targets": [lang for lang in targets if lang not in TRANSLATED],
+        "those that settings are chosen by": runs.SELECTION,
     }
     lines = [f"{recipe} against {baseline}, {len(seeds)} seeds:"]
     for name, langs in groups.items():
@@ -209,6 +208,10 @@ def summarise(results: Dict[str, runs.Run], baseline: str, recipe: str) -> List[
         gain = runs.compare_runs(before, after, langs)
         lines.append(f"- {name}: {means[0]:.3f} to {means[1]:.3f}, {gain}")
     return lines
+
+
+def _folder_of(split: str) -> Path:
+    return RESULTS if split == "test" else RESULTS / f"translation-{split}"
 
 
 def _train(recipe: str, corpora: Path, encoder: Path, work: Path, seed: int) -> Language:
