@@ -93,6 +93,11 @@ class Row(NamedTuple):
     folder: str
 
 
+@app.callback()
+def main() -> None:
+    """With one command alone, its name would not be part of the command line."""
+
+
 @app.command("table")
 def table() -> None:
     """Write the table into the README, and the gains into the package."""
