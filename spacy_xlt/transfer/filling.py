@@ -5,10 +5,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
 
+import spacy
+
 from ..components.starting import Started
-from ..corpora.layout import Row, normalize_text
+from ..corpora.layout import Row, normalize_text, row_to_doc
 from ..corpora.reader import find_files
 from ..languages import language_name
+from .adaptation import adapt_second_stage, is_far, measure_target
 from .advice import name_languages
 from .recipes import Recipe
 
@@ -50,6 +53,8 @@ PATHS: Dict[str, Tuple[str, str]] = {
 # Those of spaCy's own, which stay empty.
 SPACY_PATHS = ("vectors", "init_tok2vec")
 NAME = "textcat"
+# So many say how far a target is.
+MAX_SOURCE_DOCUMENTS = 500
 
 
 @dataclass(frozen=True)
@@ -241,10 +246,35 @@ def keep_labels(recipe: Recipe, config: Mapping[str, Any], material: Material) -
         yield Setting(f"initialize.components.{NAME}.labels", labels, why)
 
 
+def adapt_to_target(
+    recipe: Recipe, config: Mapping[str, Any], material: Material
+) -> Iterable[Setting]:
+    """What depends on how many target labels there are, and how far the targets are."""
+    block = config["initialize"]["components"].get(NAME, {})
+    rows, source = material.target_rows, material.source[:MAX_SOURCE_DOCUMENTS]
+    if material.start is None or "untouched_share" not in block or not block.get("refit_head"):
+        return
+    if not rows or len(source) < 2:
+        return
+    nlp = spacy.load(material.start.path.parent)
+    pipe: Any = nlp.get_pipe(material.start.path.name)
+    if not pipe.reads_text:
+        return
+    docs = [[row_to_doc(nlp.vocab, row) for row in part] for part in (source, rows)]
+    target = measure_target(pipe, *docs)
+    place = "far from" if is_far(target) else "near"
+    why = (
+        f"{target.n_documents:,} labelled target documents, {place} the source: at "
+        f"{target.distance:.2f} times the distance of source texts from each other, with "
+        f"{target.pieces_per_word:.1f} times as many pieces a word"
+    )
+    for key, value in adapt_second_stage(target, name=NAME).items():
+        yield Setting(key, value, why)
+
+
 Rule = Callable[[Recipe, Mapping[str, Any], Material], Iterable[Setting]]
-# All that is set by what the corpora hold. Settings that depend on how many target labels there
-# are, or how far a target is from the source, come in here, as one more rule.
-RULES: Tuple[Rule, ...] = (choose_langs, keep_labels)
+# All that is set by what the corpora hold.
+RULES: Tuple[Rule, ...] = (choose_langs, keep_labels, adapt_to_target)
 
 
 def _count_langs(rows: Sequence[Row]) -> Dict[str, int]:

@@ -2,8 +2,10 @@ from pathlib import Path
 
 import pytest
 
-from spacy_xlt.components.starting import Started
+from spacy_xlt.components.starting import Started, read_started
 from spacy_xlt.corpora.layout import Row
+from spacy_xlt.transfer import filling
+from spacy_xlt.transfer.adaptation import Target
 from spacy_xlt.transfer.filling import Material, check_paths, fill_recipe, find_source_file
 from spacy_xlt.transfer.recipes import RECIPES, Needs, Recipe
 
@@ -148,6 +150,47 @@ def test_labels_that_targets_lack_are_kept():
     filled = fill(TUNE, start=start, config=make_config(new_head=True))
     assert "initialize.components.textcat.labels" not in values(filled)
     assert "initialize.components.textcat.labels" not in values(fill(TUNE, start=started()))
+
+
+SHARE = "initialize.components.textcat.untouched_share"
+
+
+@pytest.mark.parametrize(
+    ("distance", "n_documents", "expected"),
+    [
+        (1.6, 10, {SHARE: 0.0}),
+        (2.5, 10, {}),
+        (2.5, 5000, {"components.textcat.model.freeze": "half"}),
+    ],
+)
+def test_a_second_stage_is_fitted_to_its_target(
+    trained_dir, monkeypatch, distance, n_documents, expected
+):
+    target = Target(n_documents, 5.0, distance, 1.0, 0.0)
+    seen = []
+    monkeypatch.setattr(filling, "measure_target", lambda *args: seen.append(args) or target)
+    start = read_started(trained_dir, "textcat")
+    config = make_config(refit_head=True, untouched_share=0.5)
+    source = rows("en", ["food", "music"])
+    filled = fill(TUNE, start=start, source=source, config=config)
+    found = {key: value for key, value in values(filled).items() if key in {SHARE, *expected}}
+    assert found == expected
+    reasons = [setting.why for setting in filled.settings if setting.key in expected]
+    place = "far from the source" if distance > 2 else "near the source"
+    assert all(f"{n_documents:,} labelled target documents, {place}" in why for why in reasons)
+    ((pipe, source_docs, target_docs),) = seen
+    assert pipe.labels == ("food", "music", "travel")
+    assert [doc.text for doc in source_docs] == [row.text for row in source]
+    assert {doc._.xlt_lang for doc in target_docs} == {"sw"}
+
+
+def test_nothing_is_measured_without_source_texts(trained_dir, monkeypatch):
+    monkeypatch.setattr(filling, "measure_target", None)
+    start = read_started(trained_dir, "textcat")
+    config = make_config(refit_head=True, untouched_share=0.5)
+    assert SHARE not in values(fill(TUNE, start=start, config=config))
+    source = rows("en", ["food", "music"])
+    assert SHARE not in values(fill(TUNE, start=start, source=source))
 
 
 def test_label_sets_that_overlap_in_part_are_named():
