@@ -22,6 +22,8 @@ _INNER = (f".lora_A.{NAME}.", f".lora_B.{NAME}.", ".bottleneck_down.", ".bottlen
 _MARKS = (*_INNER, ".prefix")
 # What an adapter puts into the names of the parameters that it wraps.
 _WRAPPED = ".base_layer."
+# Standard deviation of a prefix at first: like that of the encoders' own weights.
+PREFIX_SPREAD = 0.02
 
 
 def is_adapter_name(name: str) -> bool:
@@ -88,10 +90,6 @@ def add_adapter(
             attention = layer.attention.self
             shape = (2, settings.length, attention.all_head_size)
             attention.prefix = nn.Parameter(torch.randn(shape) * PREFIX_SPREAD)
-
-
-# Standard deviation of a prefix at first: like that of the encoders' own weights.
-PREFIX_SPREAD = 0.02
 
 
 def _add_lora(transformer: Any, layers: Sequence[Tuple[str, Any]], settings: LoRASettings) -> None:
