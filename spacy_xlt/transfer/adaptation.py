@@ -73,10 +73,10 @@ def adapt_second_stage(target: Target, *, name: str = "textcat") -> Dict[str, An
 
     With 8 labels per class, on SIB-200's dev sets, taking back half of what training did to the
     encoder brought 3.2 points in Amharic and 4.2 in Ewe, where the trained encoder's vectors
-    brought -0.2 and 3.4; in French it cost 2.9 instead of 0.8. So near targets keep the trained
-    encoder. The number of labels per class needs no setting: the penalty on what changes in the
-    head counts less, the more labels there are. From a thousand documents the encoder is trained
-    too: in intents, 7,000 documents of 48 languages brought 27 points that way.
+    brought -0.2 and 3.4; in French it cost 2.9 instead of 0.8 (heads with `refit_head`). So near
+    targets keep the trained encoder. The number of labels per class needs no setting: the
+    penalty of `probe_strength` counts less, the more labels there are. From a thousand documents
+    the encoder is trained too: in intents, 7,000 documents of 48 languages brought 27 points.
 
     target (Target): What there is.
     name (str): The component.
