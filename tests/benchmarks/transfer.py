@@ -13,8 +13,8 @@ the folders of earlier ones in EARLIER. A run counts if it has
 - `baseline`, the recipe that its gain is against, unless that is zero_shot or in STARTS;
 - `correct` (a 0 or 1 for each sentence, by language), without which the interval of a gain is one
   over languages;
-- `threads`, without which `seconds` are compared with nothing; or `time`, what the run took as a
-  multiple of the baseline under the same conditions.
+- `time`, what the run took as a multiple of the baseline, if that was measured under the same
+  conditions; seconds of different days are not compared.
 
 A file with `runs` holds several, each with its `lang`, `accuracy` and `correct`, and what they
 share. Earlier runs give way to new ones of the same recipe from the same half.
@@ -46,6 +46,7 @@ KNOWN_AS = {
     "self_training": ("self_train", "even"),
     "joint": ("joint", "even"),
     "alone": ("alone", "even"),
+    "agree_subwords": ("agree", "all"),
 }
 # What a recipe goes on from, by the name in its files: its gain is against that, where that is
 # there.
@@ -208,7 +209,7 @@ def _to_row(
         _mean(own, langs),
         _mean(own, unseen) if unseen else None,
         *_gain(baseline, own, langs),
-        1.0 if is_baseline else _time(baseline, own),
+        1.0 if is_baseline else _time(own),
         next(iter(group)).partition("/")[0],
     )
 
@@ -263,17 +264,10 @@ def _gain(
     return runs.Gain(mean, mean - half, mean + half), False
 
 
-def _time(baseline: Sequence[runs.Run], own: Sequence[runs.Run]) -> Optional[float]:
-    """How many times as long as the baseline, with the same threads."""
+def _time(own: Sequence[runs.Run]) -> Optional[float]:
+    """How many times as long as the baseline, where that was measured."""
     told = [run["time"] for run in own if run.get("time")]
-    if told:
-        return statistics.median(told)
-    threads = {run.get("threads") for run in own}
-    after = [run["seconds"] for run in own if run.get("seconds")]
-    before = [x["seconds"] for x in baseline if x.get("seconds") and x.get("threads") in threads]
-    if not before or not after or len(threads) != 1 or None in threads:
-        return None
-    return statistics.median(after) / statistics.median(before)
+    return statistics.median(told) if told else None
 
 
 def to_markdown(rows: Sequence[Row]) -> List[str]:
