@@ -84,8 +84,19 @@ def mixed(trainer: Trainer, seed: int) -> Language:
     return _join(trainer.train("zero_shot", seed), neighbours(trainer, seed))
 
 
+def agree(trainer: Trainer, seed: int) -> Language:
+    """Each text is read twice, in other word pieces."""
+    return trainer.train("agree", seed)
+
+
+def agree_mixed(trainer: Trainer, seed: int) -> Language:
+    """The same beside a frozen one in which training texts vote."""
+    return _join(agree(trainer, seed), neighbours(trainer, seed))
+
+
 RECIPES: Dict[str, Callable[[Trainer, int], Language]] = {
-    function.__name__: function for function in (zero_shot, soup, neighbours, ensemble, mixed)
+    function.__name__: function
+    for function in (zero_shot, soup, neighbours, ensemble, mixed, agree, agree_mixed)
 }
 
 
