@@ -98,6 +98,23 @@ _TABLE = (
         time=1.3,
     ),
     Recipe(
+        "agree_mixed",
+        "both: such a pipeline, and a frozen one in which training texts vote",
+        "the best we have without target text; twice the time of prediction is no matter",
+        time=1.4,
+        commands=(
+            "python -m spacy xlt transfer agree --output agree.cfg --train {train} --dev {dev} "
+            "--encoder {encoder} --source-langs {source_lang}",
+            "python -m spacy xlt train agree.cfg --output training/agree",
+            "python -m spacy xlt transfer frozen --output votes.cfg --train {train} --dev {dev} "
+            "--encoder {encoder} --source-langs {source_lang} "
+            "--components.textcat.model.neighbours 10",
+            "python -m spacy xlt train votes.cfg --output training/votes",
+            "python -m spacy xlt ensemble training/agree/model-best training/votes/model-best "
+            "--output training/agree_mixed",
+        ),
+    ),
+    Recipe(
         "lora",
         "small matrices beside the encoder's own, by the peft library",
         "many tasks on one encoder: 3 MB each, as accurate as zero_shot",
