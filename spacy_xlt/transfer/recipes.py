@@ -103,14 +103,14 @@ _TABLE = (
         "the best we have without target text; twice the time of prediction is no matter",
         time=1.4,
         commands=(
-            "python -m spacy xlt transfer agree --output agree.cfg --train {train} --dev {dev} "
+            "python -m spacy xlt transfer agree --output twice.cfg --train {train} --dev {dev} "
             "--encoder {encoder} --source-langs {source_lang}",
-            "python -m spacy xlt train agree.cfg --output training/agree",
+            "python -m spacy xlt train twice.cfg --output training/twice",
             "python -m spacy xlt transfer frozen --output votes.cfg --train {train} --dev {dev} "
             "--encoder {encoder} --source-langs {source_lang} "
             "--components.textcat.model.neighbours 10",
             "python -m spacy xlt train votes.cfg --output training/votes",
-            "python -m spacy xlt ensemble training/agree/model-best training/votes/model-best "
+            "python -m spacy xlt ensemble training/twice/model-best training/votes/model-best "
             "--output training/agree_mixed",
         ),
     ),
