@@ -5,7 +5,6 @@ import tiny
 from running import run_command
 from spacy.vocab import Vocab
 
-from spacy_xlt.cli._shipped import get_recipe
 from spacy_xlt.cli.learning_curve import epochs_of
 
 
@@ -71,8 +70,9 @@ def test_it_goes_on_and_takes_more(arguments, corpora):
     assert len(unchanged) == 7  # all but the one that was lost
 
 
-def test_whole_trainings(arguments, corpora):
+def test_whole_trainings(arguments, corpora, encoder_dir):
     arguments = [*arguments, "--langs", "sw", "--shots", "1", "--draws", 1]
+    arguments += ["--encoder", encoder_dir]
     text = run_command(*arguments, "--recipe", "finetune")
     assert "3 trainings by finetune, for Swahili: about 1 minute" in text
     assert "Fewer than 4 numbers of labels: no curve is drawn out." in text
@@ -81,26 +81,18 @@ def test_whole_trainings(arguments, corpora):
     assert epochs_of("finetune") == 10
 
 
-def test_whole_trainings_with_the_source(arguments, corpora):
+def test_whole_trainings_with_the_source(arguments, corpora, encoder_dir):
     arguments = [*arguments, "--langs", "sw", "--shots", "1", "--draws", 1, "--recipe", "few_shot"]
+    arguments += ["--encoder", encoder_dir]
     text = run_command(*arguments, code=1)
     assert "A learning curve cannot use the recipe 'few_shot' without --source." in text
     run_command(*arguments, "--source", corpora / "train" / "en.spacy")
     assert len(trials(corpora)) == 3
 
 
-def test_a_recipe_that_uses_the_untouched_encoder(arguments, corpora, tmp_path, monkeypatch):
-    text = (
-        get_recipe("finetune")
-        .read_text()
-        .replace("new_head =", "untouched_share = 0.5\nnew_head =")
-    )
-    (tmp_path / "mixing.cfg").write_text(text)
-    monkeypatch.setattr(
-        "spacy_xlt.cli._shipped.find_recipes", lambda: {"mixing": tmp_path / "mixing.cfg"}
-    )
-    text = run_command(*arguments, "--langs", "sw", "--recipe", "mixing", code=1)
-    assert "cannot use the recipe 'mixing' without --encoder." in text
+def test_a_recipe_that_uses_the_untouched_encoder(arguments):
+    text = run_command(*arguments, "--langs", "sw", "--recipe", "finetune", code=1)
+    assert "cannot use the recipe 'finetune' without --encoder." in text
 
 
 def test_source_documents_that_are_measured_on_are_not_trained_on(arguments, corpora):
@@ -109,7 +101,8 @@ def test_source_documents_that_are_measured_on_are_not_trained_on(arguments, cor
     assert "13 source documents are also measured on; they are not trained on" in text
 
 
-def test_trials_of_something_else_are_not_mixed(arguments, corpora):
+def test_trials_of_something_else_are_not_mixed(arguments, corpora, encoder_dir):
+    arguments = [*arguments, "--encoder", encoder_dir]
     run_command(*arguments, "--langs", "sw")
     figures = (corpora / "curve" / "learning_curve.json").read_text()
     text = run_command(*arguments, "--langs", "sw", "--recipe", "finetune", code=1)
