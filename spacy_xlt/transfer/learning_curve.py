@@ -15,8 +15,9 @@ from thinc.api import Config
 
 from ..components.gold import Gold, read_gold
 from ..components.textcat import XltTextCat
+from ..corpora.class_mix import count_groups, weigh_labels
 from ..corpora.layout import Row, normalize_text, row_to_doc
-from ..corpora.sampling import draw_rows
+from ..corpora.sampling import Candidate, draw_rows
 from ..evaluation.learning import Trial
 from ..evaluation.metrics import compare, measure
 from ..evaluation.scorer import has_gold
@@ -144,17 +145,12 @@ def weigh(rows: Sequence[Row], pool: Sequence[Row]) -> List[Row]:
     Documents drawn evenly from each label say nothing about how frequent labels are, but a head
     takes their word for it, and gets worse with more of them.
     """
-    own, wanted = (Counter(label for row in part for label in row.labels) for part in (rows, pool))
-    factors = [
-        sum(wanted[label] / own[label] for label in row.labels) / max(1, len(row.labels))
-        for row in rows
-    ]
-    # Documents on which no label holds count as the others do on average.
-    known = [factor for factor in factors if factor > 0.0]
-    usual = sum(known) / max(1, len(known))
+    drawn, all_there_are = (
+        [Candidate(row.text, row.labels, row.lang) for row in part] for part in (rows, pool)
+    )
+    weights = weigh_labels(drawn, count_groups(all_there_are))
     return [
-        replace(row, weight=row.weight * (factor / usual if factor > 0.0 else 1.0))
-        for row, factor in zip(rows, factors, strict=True)
+        replace(row, weight=row.weight * weight) for row, weight in zip(rows, weights, strict=True)
     ]
 
 

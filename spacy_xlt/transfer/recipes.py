@@ -83,8 +83,8 @@ _TABLE = (
         Needs(start=True),
         time=0.1,
         commands=(
-            "python -m spacy xlt transfer frozen --output neighbours.cfg --train {train} --dev {dev} "
-            "--encoder {encoder} --source-langs {source_lang} "
+            "python -m spacy xlt transfer frozen --output neighbours.cfg --train {train} "
+            "--dev {dev} --encoder {encoder} --source-langs {source_lang} "
             "--components.textcat.model.neighbours 10",
             "python -m spacy xlt train neighbours.cfg --output training/neighbours",
             "python -m spacy xlt ensemble {start} training/neighbours/model-best "
