@@ -175,7 +175,11 @@ def gains(recipes: str = "translate_train,translate_test,plain", split: str = "t
     """
     results = runs.read_runs(runs.RESULTS / "lexicon") if split == "test" else {}
     results.update(runs.read_runs(_folder_of(split)))
-    results = {name: run for name, run in results.items() if "recipe" in run}
+    results = {
+        name: run
+        for name, run in results.items()
+        if "recipe" in run and run.get("split", "test") == split
+    }
     for recipe in recipes.split(","):
         print("\n".join(summarise(results, "zero_shot", recipe)))
 
