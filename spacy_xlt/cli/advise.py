@@ -13,6 +13,7 @@ from .transfer import SPACY_XLT, train_line
 
 if TYPE_CHECKING:
     from ..corpora.layout import Row
+    from ..pieces import PieceTokenizer
     from ..transfer.advice import Advice, LanguageFacts, Recommendation, Situation
     from ..transfer.recipes import Gain
 
@@ -229,14 +230,17 @@ def find_situation(
         targets = {standardize_language(lang) for lang in target_langs}
     langs = targets.union(sources)
     source_ids = {row.id for row in given.rows if row.id and row.lang in sources}
+    tokenizer = load_tokenizer(given)
     languages = {
-        lang: replace(_facts(lang, given, words, source_ids), has_translator=lang in translated)
+        lang: replace(
+            _facts(lang, given, words, source_ids, tokenizer), has_translator=lang in translated
+        )
         for lang in sorted(langs)
     }
     return Situation(
         source_langs=tuple(sources),
         languages=languages,
-        baseline_minutes=estimate_minutes(given, sources, gpu_id=gpu_id),
+        baseline_minutes=estimate_minutes(given, sources, tokenizer, gpu_id=gpu_id),
         minutes=minutes,
         has_teacher=bool(given.teacher),
         has_start=bool(given.start),
@@ -244,14 +248,19 @@ def find_situation(
 
 
 def _facts(
-    lang: str, given: Given, words: Dict[str, int], source_ids: Collection[str]
+    lang: str,
+    given: Given,
+    words: Dict[str, int],
+    source_ids: Collection[str],
+    tokenizer: Optional["PieceTokenizer"],
 ) -> "LanguageFacts":
     from ..transfer.advice import LanguageFacts
 
     rows = [row for row in given.rows if row.lang == lang]
     pairs = [row for row in given.pairs if row.lang == lang]
     known = [row for row in pairs if row.id in source_ids]
-    unknown_share, pieces_per_word = read_pieces(given, lang)
+    texts = given.texts.get(lang, [])[:N_COUNTED]
+    unknown_share, pieces_per_word = read_pieces(texts, tokenizer)
     return LanguageFacts(
         labels=dict(Counter(label for row in rows for label in row.labels)),
         n_labelled=sum(bool(row.cats) for row in rows),
@@ -264,23 +273,28 @@ def _facts(
     )
 
 
-def read_pieces(given: Given, lang: str) -> Tuple[Optional[float], Optional[float]]:
-    """Share of the word pieces of a language that the encoder does not know, and pieces of a word;
-    None where there is no text or encoder, or a script puts no spaces between words."""
+def load_tokenizer(given: Given) -> Optional["PieceTokenizer"]:
+    """The encoder's; None without an encoder."""
     from ..pieces import PieceTokenizer
+
+    return None if given.encoder == ENCODER else PieceTokenizer.from_path(Path(given.encoder))
+
+
+def read_pieces(
+    texts: Sequence[str], tokenizer: Optional["PieceTokenizer"]
+) -> Tuple[Optional[float], Optional[float]]:
+    """Share of the word pieces of texts that the encoder does not know, and pieces of a word; None
+    where there is no text or encoder, or a script puts no spaces between words."""
+    from ..corpora.checks import count_pieces
     from ..words import has_spaceless
 
-    texts = given.texts.get(lang, [])[:N_COUNTED]
-    if given.encoder == ENCODER or not texts:
+    if tokenizer is None or not texts:
         return None, None
-    tokenizer = PieceTokenizer.from_path(Path(given.encoder))
-    ids = tokenizer.encode(texts)
-    n_pieces = [len(own) for own in ids]
-    n_unknown = sum(tokenizer.unknown_share(own) * len(own) for own in ids)
+    n_pieces, unknown_share = count_pieces(texts, tokenizer)
     spaced = [(n, text) for n, text in zip(n_pieces, texts, strict=True) if not has_spaceless(text)]
     n_words = sum(len(text.split()) for _, text in spaced)
     per_word = sum(n for n, _ in spaced) / n_words if n_words else None
-    return n_unknown / max(1, sum(n_pieces)), per_word
+    return unknown_share, per_word
 
 
 def count_lexicons(directory: str, source_langs: Sequence[str]) -> Dict[str, int]:
@@ -297,17 +311,20 @@ def count_lexicons(directory: str, source_langs: Sequence[str]) -> Dict[str, int
 
 
 def estimate_minutes(
-    given: Given, source_langs: Sequence[str], *, gpu_id: int = -1
+    given: Given,
+    source_langs: Sequence[str],
+    tokenizer: Optional["PieceTokenizer"],
+    *,
+    gpu_id: int = -1,
 ) -> Optional[float]:
     """Time that the baseline takes here, about; None without an encoder or labels."""
     from ..compat import use_gpu
-    from ..pieces import PieceTokenizer
     from ._estimate import EPOCHS, compute_seconds, layer_weights, measure_speed
 
     texts = [row.text for row in given.rows if row.cats and row.lang in source_langs]
-    if given.encoder == ENCODER or not texts:
+    if tokenizer is None or not texts:
         return None
-    counted = PieceTokenizer.from_path(Path(given.encoder)).encode(texts[:N_COUNTED])
+    counted = tokenizer.encode(texts[:N_COUNTED])
     seconds = compute_seconds(
         layer_weights(given.encoder),
         sum(map(len, counted)) / len(counted) + 2,

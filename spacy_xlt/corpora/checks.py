@@ -198,7 +198,7 @@ def _report_part(
     detector: Optional[Detector],
 ) -> PartReport:
     lengths = [len(row.text) for row in rows]
-    pieces, unknown = _count_pieces([row.text for row in rows], tokenizer)
+    pieces, unknown = count_pieces([row.text for row in rows], tokenizer)
     return PartReport(
         split=key[0],
         lang=key[1],
@@ -229,7 +229,7 @@ def _other_languages(rows: Sequence[Row], lang: str, detector: Detector) -> Dict
     )
 
 
-def _count_pieces(
+def count_pieces(
     texts: Sequence[str], tokenizer: Optional[PieceTokenizer]
 ) -> Tuple[List[int], Optional[float]]:
     """Word pieces of each text, and the share of unknown ones among all."""
