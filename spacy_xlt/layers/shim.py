@@ -3,7 +3,6 @@
 import copy
 import warnings
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Tuple, Union
 
@@ -445,12 +444,7 @@ class TextCatShim(Shim):
             features = self._cached_features(texts)
             rows = torch.arange(len(texts), device=features.device)
             return features if change is None else change(features, rows)
-        cut = partial(
-            self._batches,
-            max_pieces=self.settings.max_train_pieces,
-            max_windows=self.settings.max_train_windows,
-        )
-        batches = passes.cut(texts, self._cached_pieces(texts), cut)
+        batches = passes.cut(texts, self._cached_pieces(texts), self._cut_for_training)
         frozen = self._unkept if passes.has_noise else self._frozen
         return self.classifier.pool(
             batches, len(texts), self._dtype, dropout, frozen, change=change
@@ -527,8 +521,11 @@ class TextCatShim(Shim):
 
     def training_batches(self, texts: Sequence[str]) -> List[WindowBatch]:
         """The windows of training texts; of long texts some, drawn anew each time."""
+        return self._cut_for_training(self._cached_pieces(texts))
+
+    def _cut_for_training(self, pieces: Sequence[numpy.ndarray]) -> List[WindowBatch]:
         return self._batches(
-            self._cached_pieces(texts),
+            pieces,
             max_pieces=self.settings.max_train_pieces,
             max_windows=self.settings.max_train_windows,
         )

@@ -62,7 +62,8 @@ def forward(
         inputs = to_torch(X, shim.classifier.device)
     if not is_train:
         return to_ops(model.ops, shim.predict(inputs)), _no_backprop
-    langs = [known_language(doc) for doc in X] if has_encoder else None
+    has_critic = has_encoder and shim.settings.robust.language_reversal > 0.0
+    langs = [known_language(doc) for doc in X] if has_critic else None
     logits, torch_backprop = shim.begin_update(inputs, langs)
 
     def backprop(d_logits: Floats2d) -> Any:
