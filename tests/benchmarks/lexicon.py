@@ -97,14 +97,9 @@ def gains(recipe: str = "lexicon", baseline: str = "zero_shot") -> None:
 
 def summarise(results: Dict[str, runs.Run], baseline: str, recipe: str) -> List[str]:
     """Lines of a Markdown table over runs by name, and of means with intervals."""
-    by_seed = {
-        name: {run["seed"]: run for run in results.values() if run["recipe"] == name}
-        for name in (baseline, recipe)
-    }
-    seeds = sorted(set(by_seed[baseline]) & set(by_seed[recipe]))
-    if not seeds:
+    before, after = runs.same_seeds(results, baseline, recipe)
+    if not before:
         raise ValueError(f"{baseline} and {recipe} have no run with the same seed.")
-    before, after = ([by_seed[name][seed] for seed in seeds] for name in (baseline, recipe))
     old = {lang: runs.mean_right(before, lang).mean() for lang in before[0]["accuracy"]}
     new = {lang: runs.mean_right(after, lang).mean() for lang in old}
     targets = runs.targets_of(before[0])
@@ -115,7 +110,7 @@ def summarise(results: Dict[str, runs.Run], baseline: str, recipe: str) -> List[
         has = "yes" if lang in covered else ""
         change = new[lang] - old[lang]
         lines.append(f"| {lang} | {has} | {old[lang]:.3f} | {new[lang]:.3f} | {change:+.3f} |")
-    lines += ["", f"{len(seeds)} seeds; mean gains in points, with 95 % intervals:", ""]
+    lines += ["", f"{len(before)} seeds; mean gains in points, with 95 % intervals:", ""]
     groups = {
         f"have a lexicon and stand below {NEEDS_HELP:.2f}": low,
         "have a lexicon": covered,

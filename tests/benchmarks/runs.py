@@ -9,7 +9,7 @@ import io
 import json
 import tempfile
 from pathlib import Path
-from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Sequence
+from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 import spacy
@@ -108,6 +108,19 @@ def targets_of(run: Run) -> List[str]:
 def mean_right(runs: Iterable[Run], lang: str) -> np.ndarray:
     """How often runs have each sentence of a language right. Shape: (n_sentences,)"""
     return np.mean([list(map(int, run["correct"][lang])) for run in runs], axis=0)
+
+
+def same_seeds(results: Dict[str, Run], baseline: str, recipe: str) -> Tuple[List[Run], List[Run]]:
+    """Runs of two recipes, by ascending seed, with the seeds that both have; none if there is none.
+
+    results (Dict[str, Run]): Runs by name.
+    """
+    before, after = (
+        {run["seed"]: run for run in results.values() if run["recipe"] == name}
+        for name in (baseline, recipe)
+    )
+    seeds = sorted(set(before) & set(after))
+    return [before[seed] for seed in seeds], [after[seed] for seed in seeds]
 
 
 def compare_runs(before: Sequence[Run], after: Sequence[Run], langs: Sequence[str]) -> Gain:

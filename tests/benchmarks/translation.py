@@ -186,14 +186,9 @@ def gains(recipes: str = "translate_train,translate_test,plain", split: str = "t
 
 def summarise(results: Dict[str, runs.Run], baseline: str, recipe: str) -> List[str]:
     """Lines with mean gains in points and their intervals."""
-    by_seed = {
-        name: {run["seed"]: run for run in results.values() if run["recipe"] == name}
-        for name in (baseline, recipe)
-    }
-    seeds = sorted(set(by_seed[baseline]) & set(by_seed[recipe]))
-    if not seeds:
+    before, after = runs.same_seeds(results, baseline, recipe)
+    if not before:
         return [f"{recipe} and {baseline} have no run with the same seed."]
-    before, after = ([by_seed[name][seed] for seed in seeds] for name in (baseline, recipe))
     targets = [lang for lang in runs.targets_of(before[0]) if lang in after[0]["accuracy"]]
     groups: Dict[str, Sequence[str]] = {
         **{lang: [lang] for lang in ("en", *TRANSLATED)},
@@ -201,7 +196,7 @@ def summarise(results: Dict[str, runs.Run], baseline: str, recipe: str) -> List[
         "other targets": [lang for lang in targets if lang not in TRANSLATED],
         "those that settings are chosen by": runs.SELECTION,
     }
-    lines = [f"{recipe} against {baseline}, {len(seeds)} seeds:"]
+    lines = [f"{recipe} against {baseline}, {len(before)} seeds:"]
     for name, langs in groups.items():
         if not langs or not set(langs) <= set(after[0]["accuracy"]):
             continue
