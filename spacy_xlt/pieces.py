@@ -11,6 +11,8 @@ from tokenizers import Tokenizer
 TOKENIZER_FILE = "tokenizer.json"
 UNKNOWN_PIECES = ("<unk>", "[UNK]", "<|unk|>")
 MASK_PIECES = ("<mask>", "[MASK]", "<|mask|>")
+# In a language whose words take so many times the pieces of the source's, the encoder knows little.
+MANY_PIECES = 1.8
 
 
 class PieceTokenizer:

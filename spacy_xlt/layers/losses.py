@@ -108,6 +108,17 @@ def sigmoid(logits: numpy.ndarray) -> numpy.ndarray:
     return numpy.where(logits >= 0, 1.0, small) / (1.0 + small)
 
 
+def to_logits(scores: numpy.ndarray, *, exclusive: bool, smallest: float = 1e-12) -> numpy.ndarray:
+    """Logits of probabilities, up to what the probabilities do not depend on.
+
+    smallest (float): Probabilities this near to 0, or to 1 where labels are independent, count as
+        this near.
+    RETURNS (numpy.ndarray): Shape: that of scores.
+    """
+    logs = numpy.log(numpy.clip(scores, smallest, 1.0))
+    return logs if exclusive else logs - numpy.log(numpy.clip(1.0 - scores, smallest, 1.0))
+
+
 def smooth_labels(
     targets: numpy.ndarray, known: numpy.ndarray, smoothing: float, *, exclusive: bool
 ) -> numpy.ndarray:

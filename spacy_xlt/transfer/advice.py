@@ -5,10 +5,9 @@ from typing import Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
 
 from ..corpora.checks import MAX_UNKNOWN_SHARE
 from ..languages import language_name
+from ..pieces import MANY_PIECES
 from .recipes import BASELINE, RECIPES, Gain, Recipe, find_gain, measured_gains
 
-# Words in so many times the pieces of the source's are read badly.
-MANY_PIECES = 1.8
 # Target labels per class that are this many times more, or fewer, than those of a measurement.
 FAR_FROM_MEASURED = 3.0
 # Languages that are named in a sentence; of more, only the number is told.

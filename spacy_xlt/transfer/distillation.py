@@ -10,10 +10,11 @@ from spacy.training import Example
 from thinc.api import Adam
 
 from ..components.textcat import XltTextCat
+from ..layers.losses import to_logits
 from ..optimizers import create_warmup_linear_v1
 
 # Probabilities of other teachers are kept this far from 0 and 1, where logits end.
-CLIP = 1e-6
+SMALLEST = 1e-6
 BATCH_SIZE = 256
 
 
@@ -149,5 +150,5 @@ def read_answers(nlp: Language, teacher: XltTextCat, texts: Sequence[str]) -> np
                     f"{sorted(doc.cats)} another. Name teachers of the same task."
                 )
             rows.append([doc.cats[label] for label in teacher.labels])
-    probs = np.clip(np.asarray(rows, dtype="f"), CLIP, 1.0 - CLIP)
-    return np.log(probs) if teacher.exclusive else np.log(probs / (1.0 - probs))
+    scores = np.asarray(rows, dtype="f")
+    return to_logits(scores, exclusive=teacher.exclusive, smallest=SMALLEST)

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 import numpy
-from scipy.special import logit
 from spacy.language import Language
 from spacy.training import Example
 from thinc.api import Config
@@ -22,12 +21,13 @@ from ..evaluation.learning import Trial
 from ..evaluation.metrics import compare, measure
 from ..evaluation.scorer import has_gold
 from ..languages import make_doc
+from ..layers.losses import to_logits
 
 # Inverse penalty of a head, or of what it learns beside what it knows. On development texts of six
 # languages of SIB-200 values from 0.3 to 3 gave the same within chance.
 STRENGTH = 1.0
 # Probabilities are kept this far from 0 and 1 where their logits are asked for.
-EPSILON = 1e-6
+SMALLEST = 1e-6
 
 
 @dataclass(frozen=True)
@@ -179,9 +179,8 @@ class Head:
         if new:
             docs = [self.nlp.make_doc(text) for text in new]
             vectors = self.pipe.model.ops.to_numpy(self.pipe.embed(docs)).astype("float64")
-            logits = to_logits(
-                self.pipe.predict(docs, calibrated=False), exclusive=self.pipe.exclusive
-            )
+            scores = self.pipe.predict(docs, calibrated=False).astype("float64")
+            logits = to_logits(scores, exclusive=self.pipe.exclusive, smallest=SMALLEST)
             self._vectors.update(zip(new, vectors, strict=True))
             self._logits.update(zip(new, logits, strict=True))
 
@@ -225,12 +224,6 @@ def find_pipe(nlp: Language, component: str) -> XltTextCat:
             f"xlt_textcat and xlt_textcat_multilabel with spacy_xlt.TextCat.v1."
         )
     return pipe
-
-
-def to_logits(scores: numpy.ndarray, *, exclusive: bool) -> numpy.ndarray:
-    """Logits that give scores: of exclusive labels up to what they share."""
-    scores = numpy.clip(scores.astype("float64"), EPSILON, 1.0 - EPSILON)
-    return numpy.log(scores) if exclusive else logit(scores)
 
 
 def train_whole(config: Config, measured: Sequence[Row], *, use_gpu: int = -1) -> numpy.ndarray:

@@ -8,8 +8,9 @@ import numpy as np
 from ..components.decisions import NEEDED, Abstain, Calibration, adjust_logits, decide
 from ..evaluation.calibration import calibration_error, perfect_calibration_error
 from ..evaluation.metrics import Outcomes, Selective, join_outcomes, measure_selective
+from ..layers.losses import to_logits
 from .conformal import fit_set_thresholds
-from .temperatures import fit_temperatures, to_logits, to_scores
+from .temperatures import fit_temperatures, to_scores
 from .thresholds import fit_thresholds
 
 N_FOLDS = 5

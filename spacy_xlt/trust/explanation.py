@@ -14,7 +14,7 @@ from ..evaluation.rendering import render
 from ..evaluation.results import ConfidentMistake, Evaluation, WordWeight
 from ..evaluation.task import Task, find_task
 from ..languages import known_language, make_doc
-from .calibration import to_logits
+from ..layers.losses import to_logits
 from .doubts import DoubtKind, capitals_mean_names, find_doubt
 from .words import Span, find_words, without, word_of_pieces
 

@@ -26,7 +26,9 @@ from ..evaluation.advice import MAX_GAP
 from ..evaluation.forecasts import LanguageForecast, Signs
 from ..evaluation.metrics import Z_95, compare
 from ..languages import language_name
-from .temperatures import BOUNDS, to_logits, to_scores
+from ..layers.losses import to_logits
+from ..pieces import MANY_PIECES
+from .temperatures import BOUNDS, to_scores
 
 PRIOR_FILE = Path(__file__).with_name("forecast_prior.json")
 # With fewer different texts there is no forecast.
@@ -41,9 +43,8 @@ MAX_UNREADABLE = 0.2
 SHARED_NOISE = 0.5
 # Agreement beyond chance is kept within this range, so that its logit is finite.
 AGREEMENT_RANGE = (0.02, 0.98)
-# What is worth a sentence: words in this many times the pieces of the source's (longer ones are
-# not words, but of a script without spaces), and one answer for this share of the texts.
-MANY_PIECES = 1.8
+# What is worth a sentence: words in many pieces (from so many on they are not words, but of a
+# script without spaces), and one answer for this share of the texts.
 LONGEST_WORD = 6.0
 FREQUENT_ANSWER = 0.5
 

@@ -8,22 +8,13 @@ from scipy.special import log_expit, log_softmax
 
 from ..components.decisions import OTHERS
 from ..evaluation.metrics import Outcomes, join_outcomes
+from ..layers.losses import to_logits
 
 # Standard deviation of a language's log temperature around that of all: chosen by
 # cross-validation on the development texts of six languages of SIB-200, 99 each.
 SPREAD = 0.2
 # Range of log temperatures that are looked at.
 BOUNDS = (-3.0, 3.0)
-# Probabilities this near to 0 or 1 count as this near.
-SMALLEST = 1e-12
-
-
-def to_logits(scores: np.ndarray, *, exclusive: bool) -> np.ndarray:
-    """Logits, up to what the probabilities do not depend on. Shape: that of scores."""
-    scores = np.clip(scores, SMALLEST, 1.0)
-    if exclusive:
-        return np.log(scores)
-    return np.log(scores) - np.log(np.clip(1.0 - scores, SMALLEST, 1.0))
 
 
 def to_scores(logits: np.ndarray, *, exclusive: bool) -> np.ndarray:

@@ -13,6 +13,7 @@ from spacy_xlt.layers.losses import (
     sigmoid,
     smooth_labels,
     softmax,
+    to_logits,
 )
 
 LOSSES = [cross_entropy, binary_cross_entropy]
@@ -208,3 +209,10 @@ def test_disagreement_of_large_logits_is_finite(function, size):
     gap, d_a, d_b = function(a, -a, ones(a), numpy.ones(1, dtype="f"))
     assert gap > 0.0 and numpy.isfinite([gap, *d_a[0], *d_b[0]]).all()
     assert d_a.dtype == d_b.dtype == numpy.float32
+
+
+def test_logits_of_scores():
+    scores = numpy.array([[0.0, 1.0], [0.25, 0.75]])
+    assert numpy.isfinite(to_logits(scores, exclusive=True)).all()
+    found = to_logits(scores, exclusive=False)
+    numpy.testing.assert_allclose(1 / (1 + numpy.exp(-found[1])), [0.25, 0.75])

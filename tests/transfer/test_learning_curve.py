@@ -17,7 +17,6 @@ from spacy_xlt.transfer.learning_curve import (
     gold_of,
     make_trial,
     plan_jobs,
-    to_logits,
     weigh,
     with_gold,
 )
@@ -158,13 +157,6 @@ def test_what_has_no_vectors():
     nlp.add_pipe("sentencizer")
     with pytest.raises(ValueError, match="'sentencizer' has no encoder of its own, so it has no l"):
         find_pipe(nlp, "sentencizer")
-
-
-def test_logits_of_scores():
-    scores = numpy.array([[0.0, 1.0], [0.25, 0.75]])
-    assert numpy.isfinite(to_logits(scores, exclusive=True)).all()
-    found = to_logits(scores, exclusive=False)
-    numpy.testing.assert_allclose(1 / (1 + numpy.exp(-found[1])), [0.25, 0.75])
 
 
 # -- trials ---------------------------------------------------------------------------------

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from spacy_xlt.evaluation.metrics import compare
-from spacy_xlt.trust.temperatures import to_logits, to_scores
+from spacy_xlt.layers.losses import to_logits
+from spacy_xlt.trust.temperatures import to_scores
 
 
 @pytest.fixture

@@ -5,11 +5,11 @@ from hypothesis import strategies as st
 
 from spacy_xlt.components.decisions import OTHERS
 from spacy_xlt.evaluation.metrics import compare
+from spacy_xlt.layers.losses import to_logits
 from spacy_xlt.trust.temperatures import (
     SPREAD,
     fit_temperature,
     fit_temperatures,
-    to_logits,
     to_scores,
 )
 
