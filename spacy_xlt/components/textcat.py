@@ -377,7 +377,7 @@ class XltTextCat(TrainablePipe):
     def _unknown_shares(self, texts: List[str]) -> List[float]:
         if self._encoder_shim is None:  # another component divides texts into pieces
             return [0.0] * len(texts)
-        return self._encoder_shim.unknown_shares(texts)
+        return self._encoder_shim.reader.unknown_shares(texts)
 
     def _decide(self, docs: List[Doc], scores: numpy.ndarray) -> numpy.ndarray:
         """Write who gets an answer; returns the scores for `doc.cats`."""
@@ -454,7 +454,7 @@ class XltTextCat(TrainablePipe):
 
         RETURNS (List[Tuple[int, int]]): Empty if another component divides texts into pieces.
         """
-        return [] if self._encoder_shim is None else self._encoder_shim.count_pieces(texts)
+        return [] if self._encoder_shim is None else self._encoder_shim.reader.count_pieces(texts)
 
     def set_forecasts(self, forecasts: Dict[str, StoredForecast]) -> None:
         """Keep what to expect in languages without labels, for warnings (`doc._.xlt_warning`).

@@ -11,7 +11,7 @@ import torch
 from thinc.api import Optimizer, Shim
 from torch import Tensor
 
-from ..encoder_files import MODEL_TYPES, EncoderRecord, read_encoder_record
+from ..encoder_files import EncoderRecord, read_encoder_record
 from ..pieces import BoundedCache, PieceTokenizer, text_hash
 from ..types import (
     AdapterSettings,
@@ -19,17 +19,16 @@ from ..types import (
     Freeze,
     HalfPrecision,
     LoRASettings,
-    Pooling,
     Precision,
     RobustSettings,
 )
-from .attribution import PathToText, PieceAttribution, attribute_pieces
+from .attribution import PieceAttribution, attribute_texts
 from .averaging import RunningMean, interpolate
 from .classifier import TextClassifier, assemble_classifier
 from .contrast import contrast_loss
 from .device import resolve_device, resolve_precision
 from .dropout import Dropout
-from .encoder import linear_parameters, load_encoder, mix_encoders
+from .encoder import load_encoder, mix_encoders
 from .neighbours import Neighbours
 from .optim import ParameterGroup, TorchOptimizer, group_parameters
 from .passes import Passes
@@ -37,12 +36,11 @@ from .pull import PullToStart
 from .ranks import own_share
 from .reversal import LanguageCritic
 from .storage import load_shim, save_shim, shim_from_bytes, shim_to_bytes
-from .timing import EncoderRun, measure_product_rate, precision_name
+from .text_reader import CACHE_BYTES, TextReader
+from .timing import EncoderRun, prepare_run
 from .training_state import TrainingState
 from .window_cache import WindowCache
-from .windows import WindowBatch, pack_into_batches, split_into_windows
 
-CACHE_BYTES = 256 * 1024 * 1024
 # Above this the encoder forgets what it knew within a few steps.
 RISKY_RATE = 5e-4
 
@@ -85,7 +83,6 @@ class TextCatShim(Shim):
         super().__init__(None)
         self.settings = settings
         self.reading = reading
-        self.tokenizer: Optional[PieceTokenizer] = None
         self.record: EncoderRecord = {}
         self.run_length = 0
         self.dropout_rate = 0.0
@@ -95,8 +92,8 @@ class TextCatShim(Shim):
         self.pairing: Optional[Tuple[numpy.ndarray, numpy.ndarray]] = None
         # Where the frozen tensors were last written, and the stamp of that file.
         self.frozen_stamps: Dict[str, Tuple[int, ...]] = {}
+        self._reader: Optional[TextReader] = None
         # By hashes, so that the texts need not be kept.
-        self._pieces: BoundedCache[numpy.ndarray] = BoundedCache(CACHE_BYTES)
         self._features: BoundedCache[numpy.ndarray] = BoundedCache(CACHE_BYTES)
         self._frozen = WindowCache(CACHE_BYTES)
         # Whether other heads use its encoder, and whose encoder it uses in place of its own.
@@ -104,8 +101,6 @@ class TextCatShim(Shim):
         self._source: Optional[TextCatShim] = None
         # Keeps nothing: for windows that do not come again.
         self._unkept = WindowCache(0)
-        # Of the texts that were read last, by hash.
-        self._unknown_shares: Dict[bytes, float] = {}
         self._reset()
 
     def _reset(self) -> None:
@@ -150,14 +145,32 @@ class TextCatShim(Shim):
         classifier.freeze(self.settings.freeze)
         classifier.widen_trained()
         self._model = classifier.to(resolve_device(self.settings.device))
-        self.tokenizer = tokenizer
         self.record = record or {}
+        self._reader = self._make_reader(tokenizer)
         self.frozen_stamps = {}
         self._source = None
-        self._pieces.clear()
         self._features.clear()
         self._frozen.clear()
         self._reset()
+
+    def _make_reader(self, tokenizer: Optional[PieceTokenizer]) -> Optional[TextReader]:
+        encoder = self.classifier.encoder
+        if tokenizer is None or self.reading is None or encoder is None:
+            return None
+        return TextReader(
+            tokenizer, encoder, reading=self.reading, record=self.record, settings=self.settings
+        )
+
+    @property
+    def reader(self) -> TextReader:
+        """What reads texts for the encoder. RAISES (ValueError): If there is none yet."""
+        assert self.classifier is not None and self._reader is not None
+        return self._reader
+
+    @property
+    def tokenizer(self) -> Optional[PieceTokenizer]:
+        """The encoder's tokenizer; None without an encoder."""
+        return None if self._reader is None else self._reader.tokenizer
 
     def load_encoder(self, n_labels: int) -> None:
         """Read the encoder directory of the settings, with a new head.
@@ -317,12 +330,12 @@ class TextCatShim(Shim):
     def _reads_like(self) -> Tuple[Any, ...]:
         """All that vectors depend on besides weights."""
         encoder = self.classifier.encoder
-        if encoder is None or self.reading is None:
+        if encoder is None:
             return ()
         return (
-            replace(self.reading, path=None, pooling=self.pooling, prefix=self.prefix),
+            self.reader.reading,
             (self._dtype, self.classifier.device, self.settings.max_predict_pieces),
-            (encoder.to_json(), encoder.adapter, self._tokenizer.to_json()),
+            (encoder.to_json(), encoder.adapter, self.reader.tokenizer.to_json()),
         )
 
     def _encoder_tensors(self) -> Dict[str, Tensor]:
@@ -337,29 +350,8 @@ class TextCatShim(Shim):
             raise ValueError("The encoder belongs to another component of the pipeline.")
         classifier = self._for_inference()
         assert classifier.encoder is not None
-        encoder, device, dtype = classifier.encoder, classifier.device, self._dtype
-        batches = self._batches(
-            self._tokenizer.encode(texts), max_pieces=self.settings.max_predict_pieces
-        )
-
-        def run() -> None:
-            last = torch.zeros(1)
-            with torch.inference_mode():
-                for batch in batches:
-                    last = encoder(batch, dtype=dtype, dropout=Dropout(0.0))
-            last.sum().item()  # waits for a GPU
-
-        n_pieces = sum(batch.ids.size for batch in batches)
-        weights = (p.numel() for p in linear_parameters(encoder) if p.ndim == 2)
-        return EncoderRun(
-            run=run,
-            n_pieces=n_pieces,
-            n_operations=2 * n_pieces * sum(weights),
-            device=str(device),
-            precision=precision_name(dtype),
-            n_threads=torch.get_num_threads(),
-            product_rate=measure_product_rate(device, dtype),
-        )
+        batches = self.reader.prediction_batches(texts)
+        return prepare_run(classifier.encoder, batches, classifier.device, self._dtype)
 
     def attribute(
         self, texts: Sequence[str], directions: numpy.ndarray, *, n_steps: int
@@ -378,35 +370,12 @@ class TextCatShim(Shim):
                 "The votes of training texts (neighbours) have no gradients. Explain by occlusion "
                 "instead."
             )
-        max_pieces = self.settings.max_train_pieces
         with torch.inference_mode(False), torch.enable_grad():
             # Prediction's own maps have no gradients; weights need none here.
             classifier = self._second_classifier().requires_grad_(False)
-
-            def cut(
-                pieces: Sequence[numpy.ndarray], before: Sequence[int], after: Sequence[int]
-            ) -> List[WindowBatch]:
-                return self._batches(pieces, before=before, after=after, max_pieces=max_pieces)
-
-            found = []
-            encoded = self._tokenizer.encode_with_offsets(texts)
-            for (ids, offsets), direction in zip(encoded, directions, strict=True):
-                if not ids.size:
-                    found.append(PieceAttribution(offsets, numpy.zeros(0, dtype="f"), 0.0))
-                    continue
-                path = PathToText(
-                    classifier,
-                    ids,
-                    before=self._pieces_before(),
-                    after=self._tokenizer.ends,
-                    blank_id=self._tokenizer.blank_id,
-                    direction=torch.as_tensor(direction, dtype=torch.float32).to(classifier.device),
-                    cut=cut,
-                    dtype=self._dtype,
-                )
-                n_at_once = max(1, max_pieces // ids.size)
-                found.append(attribute_pieces(path, offsets, n_steps=n_steps, n_at_once=n_at_once))
-            return found
+            return attribute_texts(
+                classifier, self.reader, texts, directions, dtype=self._dtype, n_steps=n_steps
+            )
 
     def begin_update(
         self, inputs: Any, langs: Optional[Sequence[str]] = None
@@ -444,7 +413,8 @@ class TextCatShim(Shim):
             features = self._cached_features(texts)
             rows = torch.arange(len(texts), device=features.device)
             return features if change is None else change(features, rows)
-        batches = passes.cut(texts, self._cached_pieces(texts), self._cut_for_training)
+        reader = self.reader
+        batches = passes.cut(texts, reader.training_pieces(texts), reader.cut_for_training)
         frozen = self._unkept if passes.has_noise else self._frozen
         return self.classifier.pool(
             batches, len(texts), self._dtype, dropout, frozen, change=change
@@ -503,116 +473,18 @@ class TextCatShim(Shim):
         """
         if self.settings.freeze == "encoder":
             return [own_share(range(len(texts)))]
-        limit = self.settings.max_train_windows * self._window_pieces
-        n_special = len(self._pieces_before()) + len(self._tokenizer.ends)
-        lengths = [min(p.size + n_special, limit) for p in self._cached_pieces(texts)]
-        order = own_share(sorted(range(len(texts)), key=lambda i: -lengths[i]))
         # Passes that are to agree are held together.
         n_held = 2 if self.settings.robust.agreement > 0.0 else 1
-        parts: List[List[int]] = [[]]
-        n_pieces = 0
-        for i in order:
-            if parts[-1] and (n_pieces + lengths[i]) * n_held > self.settings.max_train_pieces:
-                parts.append([])
-                n_pieces = 0
-            parts[-1].append(i)
-            n_pieces += lengths[i]
-        return parts
-
-    def training_batches(self, texts: Sequence[str]) -> List[WindowBatch]:
-        """The windows of training texts; of long texts some, drawn anew each time."""
-        return self._cut_for_training(self._cached_pieces(texts))
-
-    def _cut_for_training(self, pieces: Sequence[numpy.ndarray]) -> List[WindowBatch]:
-        return self._batches(
-            pieces,
-            max_pieces=self.settings.max_train_pieces,
-            max_windows=self.settings.max_train_windows,
-        )
+        return self.reader.plan_parts(texts, n_held=n_held)
 
     def features(self, texts: Sequence[str]) -> numpy.ndarray:
         """Pooled vectors of training texts, without dropout. Shape: (n_docs, width)"""
         with torch.inference_mode():
             return self._cached_features(texts).cpu().numpy()
 
-    def encode(self, texts: Sequence[str]) -> List[numpy.ndarray]:
-        """Piece ids of texts, without special pieces."""
-        return self._tokenizer.encode(texts)
-
-    def count_pieces(self, texts: Sequence[str]) -> List[Tuple[int, int]]:
-        """Pieces of each text, and how many of them the encoder cannot read."""
-        tokenizer = self._tokenizer
-        return [
-            (ids.size, round(ids.size * tokenizer.unknown_share(ids))) for ids in self.encode(texts)
-        ]
-
-    def unknown_shares(self, texts: Sequence[str]) -> List[float]:
-        """Share of each text's pieces that the encoder cannot read, in [0, 1].
-
-        Those of the texts that were predicted last are known; others are divided into pieces.
-        """
-        known = self._unknown_shares  # another thread may replace it
-        shares = [known.get(text_hash(text)) for text in texts]
-        missing = [text for text, share in zip(texts, shares, strict=True) if share is None]
-        found = map(self._tokenizer.unknown_share, self.encode(missing) if missing else [])
-        return [next(found) if share is None else share for share in shares]
-
-    @property
-    def pooling(self) -> Pooling:
-        assert self.reading is not None
-        if self.reading.pooling is not None:
-            return self.reading.pooling
-        assert self.classifier.encoder is not None
-        return self.record.get("pooling", MODEL_TYPES[self.classifier.encoder.model_type])
-
-    @property
-    def prefix(self) -> str:
-        assert self.reading is not None
-        if self.reading.prefix is not None:
-            return self.reading.prefix
-        return self.record.get("prefix", "")
-
-    @property
-    def _tokenizer(self) -> PieceTokenizer:
-        assert self.classifier is not None and self.tokenizer is not None
-        return self.tokenizer
-
-    def _pieces_before(self) -> List[int]:
-        """Special pieces and prefix, with which every window starts."""
-        prefix = self._tokenizer.encode([self.prefix.rstrip()])[0].tolist() if self.prefix else []
-        return [*self._tokenizer.starts, *prefix]
-
-    @property
-    def _window_pieces(self) -> int:
-        assert self.reading is not None and self.classifier.encoder is not None
-        return min(self.reading.window_pieces, self.classifier.encoder.max_pieces)
-
     @property
     def _dtype(self) -> torch.dtype:
         return resolve_precision(self.settings.precision, self.classifier.device)
-
-    def _batches(
-        self,
-        pieces: Sequence[numpy.ndarray],
-        *,
-        max_pieces: int,
-        max_windows: Optional[int] = None,
-        before: Optional[Sequence[int]] = None,
-        after: Optional[Sequence[int]] = None,
-    ) -> List[WindowBatch]:
-        assert self.reading is not None and self.classifier.encoder is not None
-        windows = split_into_windows(
-            pieces,
-            before=self._pieces_before() if before is None else before,
-            after=self._tokenizer.ends if after is None else after,
-            window_pieces=self._window_pieces,
-            overlap_pieces=self.reading.overlap_pieces,
-            pooling=self.pooling,
-            max_windows=max_windows,
-            # Seeded from NumPy's global state, which spaCy seeds from training.seed.
-            rng=numpy.random.default_rng(numpy.random.randint(2**31)) if max_windows else None,
-        )
-        return pack_into_batches(windows, max_pieces=max_pieces)
 
     def _vectors(self, texts: Sequence[str]) -> Tensor:
         """Pooled vectors to predict with; where others share them, each text is computed once."""
@@ -635,27 +507,9 @@ class TextCatShim(Shim):
     def _embed(self, classifier: TextClassifier, texts: Sequence[str]) -> Tensor:
         """Pooled vectors; a text that comes more than once is computed once."""
         rows = {text: row for row, text in enumerate(dict.fromkeys(texts))}
-        pieces = self._tokenizer.encode(list(rows))
-        self._unknown_shares = {
-            text_hash(text): self._tokenizer.unknown_share(ids)
-            for text, ids in zip(rows, pieces, strict=True)
-        }
-        batches = self._batches(pieces, max_pieces=self.settings.max_predict_pieces)
+        batches = self.reader.prediction_batches(list(rows))
         vectors = classifier.pool(batches, len(rows), self._dtype, Dropout(0.0))
         return vectors if len(rows) == len(texts) else vectors[[rows[text] for text in texts]]
-
-    def _cached_pieces(self, texts: Sequence[str]) -> List[numpy.ndarray]:
-        keys = [text_hash(text) for text in texts]
-        found = [self._pieces.get(key) for key in keys]
-        missing = [i for i, pieces in enumerate(found) if pieces is None]
-        for i, pieces in zip(
-            missing, self._tokenizer.encode([texts[i] for i in missing]), strict=True
-        ):
-            self._pieces.put(keys[i], pieces)
-            found[i] = pieces
-        result = [pieces for pieces in found if pieces is not None]
-        self._warn_of_long_texts(result)
-        return result
 
     def _cached_features(self, texts: Sequence[str]) -> Tensor:
         """Pooled vectors by the encoder as it is now, which are kept until it is trained."""
@@ -672,18 +526,6 @@ class TextCatShim(Shim):
         return torch.from_numpy(numpy.stack([v for v in found if v is not None])).to(
             self.classifier.device
         )
-
-    def _warn_of_long_texts(self, pieces: Sequence[numpy.ndarray]) -> None:
-        limit = self.settings.max_train_windows * self._window_pieces
-        if "long" not in self._warned and any(p.size > limit for p in pieces):
-            self._warned.add("long")
-            warnings.warn(
-                f"A training text has more than {limit} word pieces. Training reads "
-                f"{self.settings.max_train_windows} windows of {self._window_pieces} pieces of "
-                f"such texts, drawn anew each time; prediction reads them whole. Raise "
-                f"max_train_windows to train on more.",
-                stacklevel=2,
-            )
 
     # -- steps and averages -----------------------------------------------------------------
 
@@ -861,8 +703,7 @@ class TextCatShim(Shim):
         state.update(_last_vectors=(None, {}))
         state.update(_pull=None, _passes=None, _critic=None)
         state.update(pairing=None)
-        state.update(_pieces=BoundedCache(CACHE_BYTES), _features=BoundedCache(CACHE_BYTES))
-        state.update(_frozen=WindowCache(CACHE_BYTES), _unknown_shares={})
+        state.update(_features=BoundedCache(CACHE_BYTES), _frozen=WindowCache(CACHE_BYTES))
         if self._model is not None and (self._mean is not None or self._start):
             state.update(_mean=None, _start={}, _model=self._averaged_copy())
         return state
