@@ -637,7 +637,9 @@ class XltTextCat(TrainablePipe):
 
         For prediction only. RETURNS (bool): False if they differ.
         """
-        return self._shim.share_encoder(other._shim)
+        from ..layers.sharing import share_encoder
+
+        return share_encoder(self._shim, other._shim)
 
     # spaCy introduces components that have all of these to those after them. Nothing is handed
     # over, so there is nothing to list: a head asks for the vectors of texts when it needs them.

@@ -1,10 +1,9 @@
-"""The shim between Thinc and the torch classifier: pieces, windows, steps, averages, storage."""
+"""The shim between Thinc and the torch classifier: weights, prediction, training, storage."""
 
 import copy
-import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Tuple, Union
+from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple, Union
 
 import numpy
 import torch
@@ -23,26 +22,21 @@ from ..types import (
     RobustSettings,
 )
 from .attribution import PieceAttribution, attribute_texts
-from .averaging import RunningMean, interpolate
 from .classifier import TextClassifier, assemble_classifier
 from .contrast import contrast_loss
 from .device import resolve_device, resolve_precision
 from .dropout import Dropout
 from .encoder import load_encoder, mix_encoders
 from .neighbours import Neighbours
-from .optim import ParameterGroup, TorchOptimizer, group_parameters
 from .passes import Passes
-from .pull import PullToStart
 from .ranks import own_share
 from .reversal import LanguageCritic
 from .storage import load_shim, save_shim, shim_from_bytes, shim_to_bytes
 from .text_reader import CACHE_BYTES, TextReader
 from .timing import EncoderRun, prepare_run
 from .training_state import TrainingState
+from .training_steps import TrainingSteps, set_weights
 from .window_cache import WindowCache
-
-# Above this the encoder forgets what it knew within a few steps.
-RISKY_RATE = 5e-4
 
 Backprop = Callable[[Tensor], Optional[Tensor]]
 
@@ -104,21 +98,15 @@ class TextCatShim(Shim):
         self._reset()
 
     def _reset(self) -> None:
-        self.n_steps = 0
         self.weight_seen = 0.0
-        self._optimizer: Optional[TorchOptimizer] = None
-        self._mean: Optional[RunningMean] = None
-        # What is trained as it was before the first step, where prediction counts it.
-        self._start: Dict[str, Tensor] = {}
-        self._pull: Optional[PullToStart] = None
+        self._steps: Optional[TrainingSteps] = None
         self._passes: Optional[Passes] = None
         self._critic: Optional[LanguageCritic] = None
         self._inference: Optional[TextClassifier] = None
         # Vectors of the texts that were predicted last, by hash, and what made them.
         self._last_vectors: Tuple[Optional[TextClassifier], Dict[bytes, Tensor]] = (None, {})
-        self._warned: set = set()
 
-    # -- the classifier ---------------------------------------------------------------------
+    # -- weights ----------------------------------------------------------------------------
 
     @property
     def classifier(self) -> TextClassifier:
@@ -163,7 +151,9 @@ class TextCatShim(Shim):
 
     @property
     def reader(self) -> TextReader:
-        """What reads texts for the encoder. RAISES (ValueError): If there is none yet."""
+        """What reads texts for the encoder. RAISES (ValueError): If it has none of its own."""
+        if self.reading is None:
+            raise ValueError("The encoder belongs to another component of the pipeline.")
         assert self.classifier is not None and self._reader is not None
         return self._reader
 
@@ -178,11 +168,9 @@ class TextCatShim(Shim):
         RAISES (ValueError): If there is no readable encoder.
         """
         assert self.reading is not None
-        path = self._encoder_path
+        path, normalize = self._encoder_path, self.reading.normalize
         encoder = load_encoder(path)
-        classifier = TextClassifier(
-            encoder, encoder.width, n_labels, normalize=self.reading.normalize
-        )
+        classifier = TextClassifier(encoder, encoder.width, n_labels, normalize=normalize)
         classifier.set_adapter(self.settings.adapter, self.settings.freeze)
         if self.settings.half_precision != "none":
             classifier.freeze(self.settings.freeze)
@@ -202,7 +190,7 @@ class TextCatShim(Shim):
         """
         if not isinstance(self.settings.adapter, LoRASettings):
             return False
-        self._load_averages(self.classifier)
+        self.steps.settle()
         self.settings = replace(self.settings, adapter=None)
         self.set_classifier(self.classifier, self.tokenizer, self.record)
         return True
@@ -247,11 +235,9 @@ class TextCatShim(Shim):
 
         weight, bias: Shapes: (n_labels, width), (n_labels,)
         """
-        self._load_averages(self.classifier)
-        self._mean, self._start = None, {}
+        self.steps.settle()
         self.classifier.set_head(weight, bias)
-        if self._optimizer is not None:
-            self._optimizer.regroup(self._groups())
+        self.steps.regroup()
         self._inference = None
 
     @property
@@ -280,7 +266,22 @@ class TextCatShim(Shim):
                 new_weight[i], new_bias[i] = weight[row], bias[row]
         return new_weight, new_bias
 
-    # -- from texts to logits ---------------------------------------------------------------
+    def tensors(self) -> Dict[str, Tensor]:
+        """Every tensor to predict with and to store, averaged ones where there is a mean."""
+        averages = self.steps.averages()
+        named = dict(self.classifier.named_parameters())
+        return {name: averages.get(name, p.detach()) for name, p in named.items()}
+
+    def set_trained(self, tensors: Dict[str, Tensor]) -> None:
+        """Replace what training changes, by name; what steps know of it is forgotten."""
+        set_weights(self.classifier, tensors)
+        self._reset()
+
+    def frozen_names(self) -> List[str]:
+        """Names of the tensors that training leaves untouched."""
+        return [n for n, p in self.classifier.named_parameters() if not p.requires_grad]
+
+    # -- prediction -------------------------------------------------------------------------
 
     def predict(self, texts: Any) -> Tensor:
         """Logits of texts, or of vectors where there is no encoder. Shape: (n_docs, n_labels)"""
@@ -304,54 +305,24 @@ class TextCatShim(Shim):
         with torch.inference_mode():
             return self._vectors(texts)
 
-    def share_encoder(self, other: "TextCatShim") -> bool:
-        """Use the encoder of another classifier if it gives the same vectors as the own one.
+    def use_encoder_of(self, other: "TextCatShim") -> None:
+        """Predict by the encoder of another classifier, which is the same, and forget the own one.
 
-        For prediction only: the encoder runs once for a batch that both classify, and one of the
-        two is forgotten.
-
-        RETURNS (bool): False if they differ.
+        The encoder runs once for a batch that both classify.
         """
-        if not self.is_ready or not other.is_ready or self._reads_like() != other._reads_like():
-            return False
-        mine, theirs = self._encoder_tensors(), other._encoder_tensors()
-        same = (
-            tensor.dtype == theirs[name].dtype and torch.equal(tensor, theirs[name])
-            for name, tensor in mine.items()
-        )
-        if not mine or mine.keys() != theirs.keys() or not all(same):
-            return False
         self.classifier.encoder = other.classifier.encoder
         self._inference = None
         self._source = other
         other.is_shared = True
-        return True
-
-    def _reads_like(self) -> Tuple[Any, ...]:
-        """All that vectors depend on besides weights."""
-        encoder = self.classifier.encoder
-        if encoder is None:
-            return ()
-        return (
-            self.reader.reading,
-            (self._dtype, self.classifier.device, self.settings.max_predict_pieces),
-            (encoder.to_json(), encoder.adapter, self.reader.tokenizer.to_json()),
-        )
-
-    def _encoder_tensors(self) -> Dict[str, Tensor]:
-        return {name: t for name, t in self.tensors().items() if name.startswith("encoder.")}
 
     def prepare_encoder_run(self, texts: Sequence[str]) -> EncoderRun:
         """The encoder's part of predicting texts, ready to be timed.
 
         RAISES (ValueError): If there is no encoder of its own.
         """
-        if self.reading is None:
-            raise ValueError("The encoder belongs to another component of the pipeline.")
-        classifier = self._for_inference()
+        batches, classifier = self.reader.prediction_batches(texts), self._for_inference()
         assert classifier.encoder is not None
-        batches = self.reader.prediction_batches(texts)
-        return prepare_run(classifier.encoder, batches, classifier.device, self._dtype)
+        return prepare_run(classifier.encoder, batches, classifier.device, self.dtype)
 
     def attribute(
         self, texts: Sequence[str], directions: numpy.ndarray, *, n_steps: int
@@ -363,8 +334,7 @@ class TextCatShim(Shim):
         n_steps (int): Steps of the integral.
         RAISES (ValueError): If there is no encoder of its own.
         """
-        if self.reading is None:
-            raise ValueError("The encoder belongs to another component of the pipeline.")
+        reader = self.reader
         if self.settings.neighbours and self.neighbours is not None:
             raise ValueError(
                 "The votes of training texts (neighbours) have no gradients. Explain by occlusion "
@@ -374,8 +344,81 @@ class TextCatShim(Shim):
             # Prediction's own maps have no gradients; weights need none here.
             classifier = self._second_classifier().requires_grad_(False)
             return attribute_texts(
-                classifier, self.reader, texts, directions, dtype=self._dtype, n_steps=n_steps
+                classifier, reader, texts, directions, dtype=self.dtype, n_steps=n_steps
             )
+
+    def features(self, texts: Sequence[str]) -> numpy.ndarray:
+        """Pooled vectors of training texts, without dropout. Shape: (n_docs, width)"""
+        with torch.inference_mode():
+            return self._cached_features(texts).cpu().numpy()
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Arithmetic of the encoder's matrix products."""
+        return resolve_precision(self.settings.precision, self.classifier.device)
+
+    def _vectors(self, texts: Sequence[str]) -> Tensor:
+        """Pooled vectors to predict with; where others share them, each text is computed once."""
+        if self._source is not None:
+            return self._source._vectors(texts)
+        classifier = self._for_inference()
+        if not self.is_shared or not texts:
+            return self._embed(classifier, texts)
+        made_by, known = self._last_vectors  # another thread may replace it
+        if made_by is not classifier:
+            known = {}
+        keys = [text_hash(text) for text in texts]
+        missing = {key: text for key, text in zip(keys, texts, strict=True) if key not in known}
+        if missing:
+            made = self._embed(classifier, list(missing.values()))
+            known = {**known, **dict(zip(missing, made, strict=True))}
+            self._last_vectors = classifier, {key: known[key] for key in keys}
+        return torch.stack([known[key] for key in keys])
+
+    def _embed(self, classifier: TextClassifier, texts: Sequence[str]) -> Tensor:
+        """Pooled vectors; a text that comes more than once is computed once."""
+        rows = {text: row for row, text in enumerate(dict.fromkeys(texts))}
+        batches = self.reader.prediction_batches(list(rows))
+        vectors = classifier.pool(batches, len(rows), self.dtype, Dropout(0.0))
+        return vectors if len(rows) == len(texts) else vectors[[rows[text] for text in texts]]
+
+    def _cached_features(self, texts: Sequence[str]) -> Tensor:
+        """Pooled vectors by the encoder as it is now, which are kept until it is trained."""
+
+        def embed(missing: Sequence[int]) -> List[numpy.ndarray]:
+            with torch.inference_mode():
+                wanted = [texts[i] for i in missing]
+                vectors = self._embed(self._for_inference(), wanted).cpu().numpy()
+            return [vector.copy() for vector in vectors]
+
+        found = self._features.get_all([text_hash(text) for text in texts], embed)
+        return torch.from_numpy(numpy.stack(found)).to(self.classifier.device)
+
+    def _for_inference(self) -> TextClassifier:
+        """A second classifier on the same tensors, arranged for speed.
+
+        It has averaged weights, linear maps in the precision and order they are multiplied in,
+        and fused attention, whose backward pass is what makes it slow in training.
+        """
+        if self._inference is None:
+            self._inference = self._second_classifier()
+            if self._inference.encoder is not None:
+                self._inference.encoder.prepare_for_prediction(self.dtype)
+        return self._inference
+
+    def _second_classifier(self) -> TextClassifier:
+        """Another classifier on the tensors to predict with, not yet arranged for speed."""
+        source = self.classifier
+        classifier = assemble_classifier(
+            source.encoder.to_json() if source.encoder is not None else None,
+            self.tensors(),
+            normalize=source.normalize,
+            attention="sdpa",
+            adapter=None if source.encoder is None else source.encoder.adapter,
+        )
+        return classifier.to(source.device).eval()
+
+    # -- training steps ---------------------------------------------------------------------
 
     def begin_update(
         self, inputs: Any, langs: Optional[Sequence[str]] = None
@@ -416,9 +459,7 @@ class TextCatShim(Shim):
         reader = self.reader
         batches = passes.cut(texts, reader.training_pieces(texts), reader.cut_for_training)
         frozen = self._unkept if passes.has_noise else self._frozen
-        return self.classifier.pool(
-            batches, len(texts), self._dtype, dropout, frozen, change=change
-        )
+        return self.classifier.pool(batches, len(texts), self.dtype, dropout, frozen, change=change)
 
     @property
     def passes(self) -> Passes:
@@ -438,13 +479,6 @@ class TextCatShim(Shim):
         """
         weight = self.settings.robust.language_reversal
         if self._critic is None and weight > 0.0:
-            if len(self.langs) < 2:
-                raise ValueError(
-                    f"language_reversal is {weight}, but the training corpus has the languages "
-                    f"{self.langs}; it needs at least 2. Put texts without labels in the target "
-                    f"languages beside those of the source, with their language recorded, or set "
-                    f"it to 0.0 in the component's model.robust."
-                )
             classifier = self.classifier
             self._critic = LanguageCritic(self.langs, classifier.width, weight, classifier.device)
         return self._critic
@@ -477,235 +511,55 @@ class TextCatShim(Shim):
         n_held = 2 if self.settings.robust.agreement > 0.0 else 1
         return self.reader.plan_parts(texts, n_held=n_held)
 
-    def features(self, texts: Sequence[str]) -> numpy.ndarray:
-        """Pooled vectors of training texts, without dropout. Shape: (n_docs, width)"""
-        with torch.inference_mode():
-            return self._cached_features(texts).cpu().numpy()
-
-    @property
-    def _dtype(self) -> torch.dtype:
-        return resolve_precision(self.settings.precision, self.classifier.device)
-
-    def _vectors(self, texts: Sequence[str]) -> Tensor:
-        """Pooled vectors to predict with; where others share them, each text is computed once."""
-        if self._source is not None:
-            return self._source._vectors(texts)
-        classifier = self._for_inference()
-        if not self.is_shared or not texts:
-            return self._embed(classifier, texts)
-        made_by, known = self._last_vectors  # another thread may replace it
-        if made_by is not classifier:
-            known = {}
-        keys = [text_hash(text) for text in texts]
-        missing = {key: text for key, text in zip(keys, texts, strict=True) if key not in known}
-        if missing:
-            made = self._embed(classifier, list(missing.values()))
-            known = {**known, **dict(zip(missing, made, strict=True))}
-            self._last_vectors = classifier, {key: known[key] for key in keys}
-        return torch.stack([known[key] for key in keys])
-
-    def _embed(self, classifier: TextClassifier, texts: Sequence[str]) -> Tensor:
-        """Pooled vectors; a text that comes more than once is computed once."""
-        rows = {text: row for row, text in enumerate(dict.fromkeys(texts))}
-        batches = self.reader.prediction_batches(list(rows))
-        vectors = classifier.pool(batches, len(rows), self._dtype, Dropout(0.0))
-        return vectors if len(rows) == len(texts) else vectors[[rows[text] for text in texts]]
-
-    def _cached_features(self, texts: Sequence[str]) -> Tensor:
-        """Pooled vectors by the encoder as it is now, which are kept until it is trained."""
-        keys = [text_hash(text) for text in texts]
-        found = [self._features.get(key) for key in keys]
-        missing = [i for i, vector in enumerate(found) if vector is None]
-        if missing:
-            with torch.inference_mode():
-                wanted = [texts[i] for i in missing]
-                vectors = self._embed(self._for_inference(), wanted).cpu().numpy()
-            for i, vector in zip(missing, vectors, strict=True):
-                found[i] = vector
-                self._features.put(keys[i], vector.copy())
-        return torch.from_numpy(numpy.stack([v for v in found if v is not None])).to(
-            self.classifier.device
-        )
-
-    # -- steps and averages -----------------------------------------------------------------
-
     def finish_update(self, optimizer: Optimizer) -> None:
         """Step the weights with the gradients seen since the last step, if there are any."""
         if self.weight_seen <= 0.0 or self._model is None:
             return
-        self._warn_of_rate(optimizer)
-        if self.settings.start_share > 0.0 and not self._start:
-            self._start = {name: p.detach().clone() for name, p in self._trainable()}
-        if self._optimizer is None:
-            self._optimizer = self._make_optimizer()
-        for parameter in self._resting():
-            parameter.grad = None
-        self._optimizer.step(optimizer, self.weight_seen)
+        self.steps.step(optimizer, weight=self.weight_seen, run_length=self.run_length)
         if self.critic is not None:  # also in a process whose share was empty so far
             self.critic.step()
         self.weight_seen = 0.0
-        self.n_steps += 1
         self._inference = None
         if self.settings.freeze != "encoder":
             self._features.clear()
-        if self.run_length and self.n_steps > (1.0 - self.settings.average_last) * self.run_length:
-            if self._mean is None:
-                self._mean = RunningMean(dict(self._trainable()))
-            self._mean.update()
 
-    def _make_optimizer(self) -> TorchOptimizer:
-        return TorchOptimizer(self._groups(), self._remember_start())
+    @property
+    def steps(self) -> TrainingSteps:
+        """What trains the weights. RAISES (ValueError): If there are none yet."""
+        if self._steps is None:
+            self._steps = TrainingSteps(self.classifier, self.settings)
+        return self._steps
 
-    def _remember_start(self) -> Optional[PullToStart]:
-        """What draws the encoder to its weights of the first call, if anything does."""
-        strength, encoder = self.settings.robust.pull_to_start, self.classifier.encoder
-        if self._pull is None and strength > 0.0 and encoder is not None:
-            trained = [p for p in encoder.parameters() if p.requires_grad]
-            self._pull = PullToStart(trained, strength)
-        return self._pull
-
-    def _groups(self) -> List[ParameterGroup]:
-        return group_parameters(
-            self.classifier,
-            rate_factor=self.settings.rate_factor,
-            head_factor=self.settings.head_rate_factor,
-            layer_decay=self.settings.layer_decay,
-        )
-
-    def _resting(self) -> List[Any]:
-        """Parameters whose turn has not come in gradual unfreezing."""
-        n_steps, encoder = self.settings.unfreeze * self.run_length, self.classifier.encoder
-        if encoder is None or self.n_steps >= n_steps:
-            return []
-        n_resting = encoder.n_layers * (1.0 - self.n_steps / n_steps)
-        return [p for _, p, depth in encoder.named_depths() if depth <= n_resting]
+    @property
+    def n_steps(self) -> int:
+        """Steps taken since the classifier was loaded."""
+        return 0 if self._steps is None else self._steps.n_steps
 
     def training_state(self) -> TrainingState:
         """What a run needs to go on from here. Its tensors are those of the classifier."""
-        trained = dict(self._trainable())
-        optimizer, mean = self._optimizer, self._mean
-        return TrainingState(
-            weights={name: p.detach() for name, p in trained.items()},
-            means=self._means(),
-            start=self._start,
-            moments={n: optimizer.moments(p) for n, p in trained.items()} if optimizer else {},
-            optimizer=optimizer.kind if optimizer else None,
-            n_steps=self.n_steps,
-            n_averaged=mean.n_steps if mean else 0,
-        )
+        return self.steps.state()
 
-    @torch.no_grad()
     def set_training_state(self, state: TrainingState) -> None:
         """Go on from a state.
 
         RAISES (ValueError): If it is that of another classifier.
         """
-        trained = dict(self._trainable())
-        shapes = {name: p.shape for name, p in trained.items()}
-        for tensors in filter(None, (state.weights, state.means, state.start)):
-            if shapes != {name: tensor.shape for name, tensor in tensors.items()}:
-                raise ValueError("The state to go on from is that of another classifier.")
-        self._remember_start()
-        for name, parameter in trained.items():
-            parameter.copy_(state.weights[name])
-        self._optimizer = None
-        if state.optimizer is not None:
-            self._optimizer = self._make_optimizer()
-            moments = {trained[name]: kept for name, kept in state.moments.items()}
-            self._optimizer.restore(state.optimizer, moments)
-        self._mean = None
-        if state.means:
-            means = {name: state.means[name].to(p.device) for name, p in trained.items()}
-            self._mean = RunningMean(trained, means, state.n_averaged)
-        self._start = {
-            name: tensor.to(trained[name].device) for name, tensor in state.start.items()
-        }
-        self.n_steps = state.n_steps
+        self.steps.restore(state)
         self.weight_seen = 0.0
         self._features.clear()
         self._inference = None
 
-    def _warn_of_rate(self, optimizer: Optimizer) -> None:
-        rate = float(optimizer.learn_rate) * self.settings.rate_factor
-        encoder = self.classifier.encoder
-        trains_encoder = encoder is not None and self.settings.freeze != "encoder"
-        # An adapter wants higher rates.
-        trains_encoder = trains_encoder and self.settings.adapter is None
-        if trains_encoder and rate > RISKY_RATE and "rate" not in self._warned:
-            self._warned.add("rate")
-            warnings.warn(
-                f"The encoder trains at a learning rate of {rate:g}; above {RISKY_RATE:g} it "
-                f"usually forgets what it knew. Set training.optimizer.learn_rate to about 5e-5, "
-                f"or rate_factor in the component's model where other components need the rate.",
-                stacklevel=2,
-            )
-
-    def _trainable(self) -> Iterator[Tuple[str, Any]]:
-        return ((n, p) for n, p in self.classifier.named_parameters() if p.requires_grad)
-
-    def _means(self) -> Dict[str, Tensor]:
-        return self._mean.means if self._mean is not None else {}
-
-    def _averages(self) -> Dict[str, Tensor]:
-        """Weights to predict with in place of the trained ones: averaged over the run, and with
-        those that it started from. None where neither is asked for."""
-        means = self._means()
-        if not self._start:
-            return means
-        end = {name: means.get(name, p.detach()) for name, p in self._trainable()}
-        return interpolate(self._start, end, self.settings.start_share)
-
-    def tensors(self) -> Dict[str, Tensor]:
-        """Every tensor to predict with and to store, averaged ones where there is a mean."""
-        averages = self._averages()
-        named = dict(self.classifier.named_parameters())
-        return {name: averages.get(name, p.detach()) for name, p in named.items()}
-
-    def set_trained(self, tensors: Dict[str, Tensor]) -> None:
-        """Replace what training changes, by name; what steps know of it is forgotten."""
-        _copy_into(self.classifier, tensors)
-        self._reset()
-
-    def frozen_names(self) -> List[str]:
-        """Names of the tensors that training leaves untouched."""
-        return [n for n, p in self.classifier.named_parameters() if not p.requires_grad]
-
-    def _for_inference(self) -> TextClassifier:
-        """A second classifier on the same tensors, arranged for speed.
-
-        It has averaged weights, linear maps in the precision and order they are multiplied in,
-        and fused attention, whose backward pass is what makes it slow in training.
-        """
-        if self._inference is None:
-            self._inference = self._second_classifier()
-            if self._inference.encoder is not None:
-                self._inference.encoder.prepare_for_prediction(self._dtype)
-        return self._inference
-
-    def _second_classifier(self) -> TextClassifier:
-        """Another classifier on the tensors to predict with, not yet arranged for speed."""
-        source = self.classifier
-        classifier = assemble_classifier(
-            source.encoder.to_json() if source.encoder is not None else None,
-            self.tensors(),
-            normalize=source.normalize,
-            attention="sdpa",
-            adapter=None if source.encoder is None else source.encoder.adapter,
-        )
-        return classifier.to(source.device).eval()
-
-    # -- copies -----------------------------------------------------------------------------
+    # -- copies and storage -----------------------------------------------------------------
 
     def __getstate__(self) -> Dict[str, Any]:
         state = dict(self.__dict__)
-        # Optimizer state and caches belong to the process that trains.
-        state.update(_optimizer=None, _inference=None, weight_seen=0.0, frozen_stamps={})
-        state.update(_last_vectors=(None, {}))
-        state.update(_pull=None, _passes=None, _critic=None)
-        state.update(pairing=None)
+        # What is between two steps, and caches, belong to the process that trains.
+        state.update(weight_seen=0.0, pairing=None, _passes=None, _critic=None)
+        state.update(_inference=None, _last_vectors=(None, {}), frozen_stamps={})
         state.update(_features=BoundedCache(CACHE_BYTES), _frozen=WindowCache(CACHE_BYTES))
-        if self._model is not None and (self._mean is not None or self._start):
-            state.update(_mean=None, _start={}, _model=self._averaged_copy())
+        if self._steps is not None:
+            classifier = self._averaged_classifier()
+            state.update(_model=classifier, _steps=self._steps.for_copy(classifier))
         return state
 
     def __deepcopy__(self, memo: Dict[int, Any]) -> "TextCatShim":
@@ -718,13 +572,14 @@ class TextCatShim(Shim):
             clone.id = Shim.global_id
         return clone
 
-    def _averaged_copy(self) -> TextClassifier:
+    def _averaged_classifier(self) -> TextClassifier:
+        """The classifier with the weights to predict with; a copy of it where they are others."""
+        averages = self.steps.averages()
+        if not averages:
+            return self.classifier
         classifier = copy.deepcopy(self.classifier)
-        self._load_averages(classifier)
+        set_weights(classifier, averages)
         return classifier
-
-    def _load_averages(self, classifier: TextClassifier) -> None:
-        _copy_into(classifier, self._averages())
 
     def to_device(self, device_type: str, device_id: int) -> None:
         if self._model is not None:
@@ -746,11 +601,3 @@ class TextCatShim(Shim):
     def from_bytes(self, data: bytes) -> "TextCatShim":
         shim_from_bytes(self, data)
         return self
-
-
-@torch.no_grad()
-def _copy_into(classifier: TextClassifier, tensors: Dict[str, Tensor]) -> None:
-    """Give parameters of a classifier other values, by name."""
-    for name, parameter in classifier.named_parameters():
-        if name in tensors:
-            parameter.copy_(tensors[name])

@@ -86,15 +86,12 @@ class TextReader:
 
     def training_pieces(self, texts: Sequence[str]) -> List[numpy.ndarray]:
         """Piece ids of training texts, which are kept for the next epoch."""
-        keys = [text_hash(text) for text in texts]
-        found = [self._pieces.get(key) for key in keys]
-        missing = [i for i, pieces in enumerate(found) if pieces is None]
-        for i, pieces in zip(missing, self.encode([texts[i] for i in missing]), strict=True):
-            self._pieces.put(keys[i], pieces)
-            found[i] = pieces
-        result = [pieces for pieces in found if pieces is not None]
-        self._warn_of_long_texts(result)
-        return result
+        pieces = self._pieces.get_all(
+            [text_hash(text) for text in texts],
+            lambda missing: self.encode([texts[i] for i in missing]),
+        )
+        self._warn_of_long_texts(pieces)
+        return pieces
 
     @property
     def _longest(self) -> int:

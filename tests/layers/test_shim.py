@@ -442,7 +442,7 @@ def test_how_many_steps_are_averaged(make_shim, average_last, run_length, n_aver
     shim = make_shim(average_last=average_last)
     shim.set_run_length(run_length)
     train(shim, run_length, texts=["pizza"])
-    assert shim._mean.n_steps == n_averaged
+    assert shim.steps.n_averaged == n_averaged
 
 
 @pytest.mark.parametrize("freeze", ["none", "embeddings", 1, "encoder"])
@@ -543,7 +543,7 @@ def test_a_new_head_while_weights_are_averaged_goes_on_from_the_mean(make_shim, 
     before = shim.predict(TEXTS)
     shim.set_head(*shim.head_rows([0, 1, 2, None]))
     torch.testing.assert_close(shim.predict(TEXTS)[:, :3], before, atol=1e-6, rtol=1e-5)
-    optimizer = shim._optimizer
+    optimizer = shim.steps._optimizer
     trained = {id(p) for p in shim.classifier.parameters() if p.requires_grad}
     assert {id(p) for p in optimizer.parameters} == trained
     known = {id(p) for p in optimizer._torch.state}
