@@ -23,6 +23,7 @@ RESULTS = runs.RESULTS / "transfer"
 BASELINE = runs.RESULTS / "lexicon"
 # Chosen on the selection languages.
 NEIGHBOURS = 10
+NGRAM_SHARE = 0.33
 # Start of the names of results, beside those of other benchmarks.
 PREFIX = "zero_shot-"
 # Runs in a soup; no two soups share one.
@@ -90,8 +91,11 @@ def agree(trainer: Trainer, seed: int) -> Language:
 
 
 def agree_mixed(trainer: Trainer, seed: int) -> Language:
-    """The same beside a frozen one in which training texts vote."""
-    return _join(agree(trainer, seed), neighbours(trainer, seed))
+    """The same beside a frozen one in which training texts vote, n-grams counting in both."""
+    return _join(
+        trainer.train("agree", seed, ngram_share=NGRAM_SHARE),
+        trainer.train("frozen", seed, neighbours=NEIGHBOURS, ngram_share=NGRAM_SHARE),
+    )
 
 
 RECIPES: Dict[str, Callable[[Trainer, int], Language]] = {
