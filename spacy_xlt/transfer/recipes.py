@@ -65,8 +65,6 @@ def _train(recipe: str, name: str, *more: str) -> Tuple[str, str]:
 
 # Of `frozen`: training texts vote.
 _VOTES = "--components.textcat.model.neighbours 10"
-# The spelling of training texts counts.
-_SPELLING = "--components.textcat.model.ngram_share 0.33"
 _TABLE = (
     Recipe(
         "zero_shot",
@@ -99,12 +97,12 @@ _TABLE = (
     ),
     Recipe(
         "agree_mixed",
-        "both: such a pipeline, and a frozen one in which training texts vote; n-grams in each",
-        "the best we have on topics without target text; twice the time of prediction is no matter",
+        "both: such a pipeline, and a frozen one in which training texts vote",
+        "the best we have without target text; twice the time of prediction is no matter",
         time=1.4,
         commands=(
-            *_train("agree", "twice", _SPELLING),
-            *_train("frozen", "votes", _VOTES, _SPELLING),
+            *_train("agree", "twice"),
+            *_train("frozen", "votes", _VOTES),
             "python -m spacy xlt ensemble training/twice/model-best training/votes/model-best "
             "--output training/agree_mixed",
         ),

@@ -91,7 +91,12 @@ def agree(trainer: Trainer, seed: int) -> Language:
 
 
 def agree_mixed(trainer: Trainer, seed: int) -> Language:
-    """The same beside a frozen one in which training texts vote, n-grams counting in both."""
+    """The same beside a frozen one in which training texts vote."""
+    return _join(agree(trainer, seed), neighbours(trainer, seed))
+
+
+def agree_mixed_ngrams(trainer: Trainer, seed: int) -> Language:
+    """The same, with character n-grams that count in both."""
     return _join(
         trainer.train("agree", seed, ngram_share=NGRAM_SHARE),
         trainer.train("frozen", seed, neighbours=NEIGHBOURS, ngram_share=NGRAM_SHARE),
@@ -100,7 +105,16 @@ def agree_mixed(trainer: Trainer, seed: int) -> Language:
 
 RECIPES: Dict[str, Callable[[Trainer, int], Language]] = {
     function.__name__: function
-    for function in (zero_shot, soup, neighbours, ensemble, mixed, agree, agree_mixed)
+    for function in (
+        zero_shot,
+        soup,
+        neighbours,
+        ensemble,
+        mixed,
+        agree,
+        agree_mixed,
+        agree_mixed_ngrams,
+    )
 }
 
 
