@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 # The name of the result, as `spacy xlt train` has it.
 BEST = "model-best"
+# Below this share of the teacher's answers, a student is of no use.
+LOW_AGREEMENT = 0.7
 
 Progress = Callable[[Iterable[Any], int], Iterable[Any]]
 
@@ -41,6 +43,7 @@ class Distilled:
     layers (List[int]): Those that the student kept.
     n_texts (int): Different texts that it learned from.
     n_mixed (int): Texts that were made of them.
+    agreement (float): Share of texts, which it learned from, on which it answers as the teacher.
     seconds (float): Time from start to end.
     """
 
@@ -49,6 +52,7 @@ class Distilled:
     layers: List[int]
     n_texts: int
     n_mixed: int
+    agreement: float
     seconds: float
 
 
@@ -120,8 +124,14 @@ def distill_cli(
         f"Student with {len(result.layers)} of {result.n_layers} layers "
         f"({', '.join(map(str, result.layers))}): {result.path}",
         f"Learned from {result.n_texts:,} texts and {result.n_mixed:,} mixed ones in "
-        f"{result.seconds:,.0f} seconds",
+        f"{result.seconds:,.0f} seconds. It answers as the teacher on {result.agreement:.1%} of "
+        f"those given; on others it will be less.",
     )
+    if result.agreement < LOW_AGREEMENT:
+        msg.warn(
+            "The student has hardly learned what the teacher knows",
+            "More --epochs, more texts or more --layers help, or another --learn-rate.",
+        )
 
 
 def distill(
@@ -195,6 +205,7 @@ def distill(
             losses: dict = {}
             for batch in progress(lessons.batches(), lessons.n_steps):
                 lessons.update(batch, losses=losses)
+        agreement = lessons.agreement()
         lessons.student.to_disk(making / BEST)
     return Distilled(
         output / BEST,
@@ -202,6 +213,7 @@ def distill(
         sorted(settings.layers),
         lessons.n_given,
         len(lessons.texts) - lessons.n_given,
+        agreement,
         time.perf_counter() - start,
     )
 

@@ -6,11 +6,13 @@ from typing import Any, Dict, Iterable, Iterator, List, Sequence, Tuple, cast
 
 import numpy as np
 from spacy.language import Language
+from spacy.tokens import Doc
 from spacy.training import Example
 from thinc.api import Adam
 
 from ..components.deltas import merge_adapters
 from ..components.textcat import XltTextCat
+from ..evaluation.metrics import DEFAULT_THRESHOLD, one_hot
 from ..layers.losses import to_logits
 from ..optimizers import create_warmup_linear_v1
 
@@ -19,6 +21,8 @@ SMALLEST = 1e-6
 BATCH_SIZE = 256
 # Two texts that are mixed stand no further apart: in one file, mostly, and so in one language.
 MOST_APART = 300
+# Of the texts, so many are read in the end to compare answers.
+MOST_COMPARED = 500
 
 
 @dataclass(frozen=True)
@@ -86,6 +90,7 @@ class Lessons:
         merge_adapters(student)
         self.component = cast(XltTextCat, student.get_pipe(name))
         self.component.keep_layers(settings.layers)
+        self._teacher = pipe
         self._others = [read_answers(other, pipe, self.texts) for other in others]
         self._distillation = pipe.prepare_distillation(
             self.component, temperature=settings.temperature
@@ -113,6 +118,17 @@ class Lessons:
                 yield [Example(doc, doc) for doc in docs]
                 self._optimizer.step_schedules()
 
+    def agreement(self) -> float:
+        """On what share of the texts given, or of some hundreds of them, the student answers as its
+        teacher: with the same likeliest label, or the same labels where any number may hold.
+
+        The student has read these texts; of others it will be less.
+        """
+        chosen = self.texts[: self.n_given : -(-self.n_given // MOST_COMPARED)]
+        docs = [self.student.make_doc(text) for text in chosen]
+        found, wanted = (_decide(pipe, docs) for pipe in (self.component, self._teacher))
+        return float((found == wanted).all(axis=1).mean())
+
     # What a run that may be interrupted needs of a pipeline: these have its names.
 
     def get_pipe(self, name: str) -> XltTextCat:
@@ -129,6 +145,12 @@ class Lessons:
     def evaluate(self, examples: Sequence[Example]) -> Dict[str, Any]:
         """Nothing is measured: there are no labels."""
         return {}
+
+
+def _decide(pipe: XltTextCat, docs: Sequence[Doc]) -> np.ndarray:
+    """Which labels a component gives. Shape: (n_docs, n_labels)"""
+    scores = pipe.predict(docs, calibrated=False)
+    return one_hot(scores) if pipe.exclusive else scores >= DEFAULT_THRESHOLD
 
 
 def mix_texts(texts: Sequence[str], n_times: int, *, seed: int) -> List[str]:

@@ -55,6 +55,15 @@ def test_the_student_is_an_ordinary_pipeline(trained_dir, texts, tmp_path):
     nlp.update(examples, sgd=nlp.create_optimizer())
 
 
+def test_a_student_that_learned_nothing_is_told_of(trained_dir, texts, tmp_path):
+    arguments = ["distill", trained_dir, texts, "-n", 1, "--learn-rate"]
+    text = run_command(*arguments, 1.0, "-o", tmp_path / "wild")
+    assert "The student has hardly learned what the teacher knows" in text
+    text = run_command(*arguments, 5e-4, "-e", 30, "-o", tmp_path / "good")
+    assert re.search(r"It answers as the teacher on (100|9\d)\.\d% of those given", text)
+    assert "hardly learned" not in text
+
+
 def test_layers_and_languages_can_be_named(trained_dir, texts, tmp_path):
     text = run_command(
         "distill", trained_dir, texts, "-o", tmp_path, "--keep", "0", "--langs", "sw,zho", "-e", 1

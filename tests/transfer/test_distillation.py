@@ -114,6 +114,28 @@ def test_losses_are_added_up(lessons):
     assert found.evaluate(batch) == {}
 
 
+@pytest.mark.parametrize("factory", ["xlt_textcat", "xlt_textcat_multilabel"])
+def test_agreement_counts_the_same_answers(lessons, factory, monkeypatch):
+    texts = [f"word{i}" for i in range(1200)]
+    found = lessons(texts, factory=factory, layers=[0, 1], mixed=1)
+    assert found.agreement() == 1.0
+    compared = []
+
+    def predict(docs, calibrated):
+        compared.extend(doc.text for doc in docs)
+        scores = numpy.tile(numpy.asarray([0.8, 0.1, 0.1], dtype="f"), (len(docs), 1))
+        scores[::4] = [0.1, 0.8, 0.1]
+        return scores
+
+    def predict_first(docs, calibrated):
+        return numpy.tile(numpy.asarray([0.6, 0.2, 0.2], dtype="f"), (len(docs), 1))
+
+    monkeypatch.setattr(found.component, "predict", predict)
+    monkeypatch.setattr(found._teacher, "predict", predict_first)
+    assert found.agreement() == 0.75
+    assert compared == texts[::3]
+
+
 def test_another_teacher_may_be_of_any_kind(lessons, make_ready):
     """With labels in another order."""
     pipe = make_ready().get_pipe("textcat")
