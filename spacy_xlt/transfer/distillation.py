@@ -19,7 +19,7 @@ from ..optimizers import create_warmup_linear_v1
 # Probabilities of other teachers are kept this far from 0 and 1, where logits end.
 SMALLEST = 1e-6
 BATCH_SIZE = 256
-# Two texts that are mixed stand no further apart: in one file, mostly, and so in one language.
+# Two texts that are mixed stand no further apart, so that they mostly are of one file and language.
 MOST_APART = 300
 # Of the texts, so many are read in the end to compare answers.
 MOST_COMPARED = 500
