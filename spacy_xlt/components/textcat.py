@@ -32,6 +32,7 @@ from thinc.types import Floats2d
 
 from ..encoder_files import EncoderRecord
 from ..languages import known_language, standardize_language
+from ..types import RobustSettings
 from .decisions import (
     Calibration,
     adjust_logits,
@@ -393,8 +394,16 @@ class XltTextCat(EncoderPipe):
         from ..layers.distilling import keep_layers
 
         shim = self._shim
-        # A teacher's frozen layers are no good beside others that were not trained with them.
-        shim.settings = replace(shim.settings, freeze="embeddings")
+        # How it was trained is no rule for layers that do not fit together yet: frozen ones would
+        # be no good, and where the student starts from is nothing to stay near.
+        shim.settings = replace(
+            shim.settings,
+            freeze="embeddings",
+            rate_factor=1.0,
+            layer_decay=1.0,
+            start_share=0.0,
+            robust=RobustSettings(),
+        )
         kept = ", ".join(map(str, sorted(layers)))
         record = cast(EncoderRecord, {k: v for k, v in shim.record.items() if k != "files"})
         record["name"] = f"{record.get('name', 'unnamed')} (layers {kept})"

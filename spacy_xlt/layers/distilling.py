@@ -1,4 +1,4 @@
-"""A small classifier that learns to compute what a large one does, layer by layer."""
+"""A small classifier that learns to compute what a large one does, piece by piece."""
 
 from typing import Dict, List, Sequence
 
@@ -10,25 +10,30 @@ from torch.nn import functional as F
 
 from .classifier import TextClassifier, assemble_classifier
 from .device import resolve_precision
+from .dropout import Dropout
 from .encoder import Encoder
 from .shim import TextCatShim
 from .window_cache import WindowCache
 from .windows import WindowBatch
 
-# What the large classifier gives for texts is kept up to this size. 8,000 sentences take 1 GB.
+# What the large classifier gives for texts is kept up to this size: that of 32,000 sentences at a
+# width of 384.
 CACHE_BYTES = 1024 * 1024 * 1024
-# What a text's vector counts beside the pieces of one layer.
+# What a text's vector counts beside its pieces.
 VECTOR_WEIGHT = 4.0
 
 
-def spread_layers(n_layers: int, n_kept: int) -> List[int]:
-    """Places of layers at even distances, the last one among them.
+def outer_layers(n_layers: int, n_kept: int) -> List[int]:
+    """Places of the lowest layers and of the last one.
+
+    What the lowest ones know of words is hard to learn anew from few texts. With layers at even
+    distances, which stand apart, a student has learned less after as many steps.
 
     RAISES (ValueError): If there are not so many layers.
     """
     if not 1 <= n_kept <= n_layers:
         raise ValueError(f"{n_kept} layers are to be kept; allowed are 1 to {n_layers}.")
-    return [-(-(i + 1) * n_layers // n_kept) - 1 for i in range(n_kept)]
+    return [*range(n_kept - 1), n_layers - 1]
 
 
 def check_layers(layers: Sequence[int], n_layers: int) -> List[int]:
@@ -50,7 +55,8 @@ def keep_layers(classifier: TextClassifier, layers: Sequence[int]) -> TextClassi
     classifier (TextClassifier): The other one; tensors are shared with it.
     layers (Sequence[int]): Places of the layers, see `check_layers`.
     RETURNS (TextClassifier): The new classifier.
-    RAISES (ValueError): If the encoder is not of the BERT family, or a layer is not there.
+    RAISES (ValueError): If the encoder is not of the BERT family, has an adapter, or a layer is
+        not there.
     """
     encoder = classifier.encoder
     if encoder is None or not encoder.is_packed:
@@ -59,6 +65,12 @@ def keep_layers(classifier: TextClassifier, layers: Sequence[int]) -> TextClassi
             f"The encoder is {kind}; only bert, roberta and xlm-roberta encoders with absolute "
             f"positions are made smaller. To train another one by a pipeline's answers, let the "
             f"pipeline label the texts, and train on them."
+        )
+    if encoder.adapter is not None:
+        raise ValueError(
+            f"The encoder has the adapter {encoder.adapter}, which cannot become part of the "
+            f"weights that a student starts with. Let the pipeline label the texts, and train on "
+            f"them; or distil a pipeline without it, or with LoRA."
         )
     kept = check_layers(layers, encoder.n_layers)
     prefix = f"encoder.{encoder.layers_prefix()}"
@@ -77,9 +89,9 @@ def keep_layers(classifier: TextClassifier, layers: Sequence[int]) -> TextClassi
 class Distillation:
     """Steps of a small classifier towards what a large one computes.
 
-    Each of its layers learns to give what the large one has at the same share of its depth, piece
-    by piece, which says far more than some probabilities of each text; and the last one's mean over
-    a text, and the probabilities, count too.
+    Its last layer learns to give what that of the large one gives, piece by piece, which says far
+    more than some probabilities of each text; and the mean over a text, and the probabilities,
+    count too. What lies between is its own affair: goals for the other layers did not help.
 
     teacher (TextCatShim): The large classifier. It is arranged for prediction and not to be
         trained any more.
@@ -87,8 +99,8 @@ class Distillation:
     exclusive (bool): Whether labels exclude each other.
     temperature (float): By what logits are divided before they become probabilities.
     SOURCE: hidden states: Jiao et al. (2020), equation 9, https://arxiv.org/abs/1909.10351, here
-        divided by their variance and in one stage; probabilities: Hinton et al. (2015), section
-        2, https://arxiv.org/abs/1503.02531.
+        of the last layer only, divided by their variance and in one stage; probabilities: Hinton
+        et al. (2015), section 2, https://arxiv.org/abs/1503.02531.
     """
 
     def __init__(
@@ -104,9 +116,7 @@ class Distillation:
         self.temperature = temperature
         self._teacher = teacher.classifier
         self._dtype = resolve_precision(teacher.settings.precision, self._teacher.device)
-        encoder = _encoder(self._teacher)
-        encoder.prepare_for_prediction(self._dtype)
-        self._goals = spread_layers(encoder.n_layers, _encoder(student.classifier).n_layers)
+        _encoder(self._teacher).prepare_for_prediction(self._dtype)
         self._cache = WindowCache(CACHE_BYTES)
 
     def step(
@@ -131,25 +141,17 @@ class Distillation:
         if not batches:  # no text has a piece
             return 0.0
         classifier = self.student.classifier.train()
-        encoder = _encoder(classifier)
         dtype = resolve_precision(self.student.settings.precision, classifier.device)
-        wanted, found = [], []
-        for batch in batches:
-            wanted.append(self._cache.get(batch, self._run_teacher).chunk(len(self._goals), dim=1))
-            found.append(encoder.run_by_layer(batch, dtype=dtype))
+        wanted = [self._cache.get(batch, self._run_teacher) for batch in batches]
+        found = [_run_encoder(classifier, batch, dtype) for batch in batches]
         with torch.no_grad():
-            target = self._teacher.pool_pieces(
-                batches, [states[-1] for states in wanted], len(texts)
-            )
+            target = self._teacher.pool_pieces(batches, wanted, len(texts))
             logits = [self._teacher.head(target).float()]
             logits += [torch.from_numpy(own).to(target) for own in others]
             probs = torch.stack([self._outcomes(own).softmax(dim=-1) for own in logits]).mean(dim=0)
-        vectors = classifier.pool_pieces(batches, [states[-1] for states in found], len(texts))
-        loss = VECTOR_WEIGHT * _distance(vectors, target)
-        for own, of_teacher in zip(
-            zip(*found, strict=True), zip(*wanted, strict=True), strict=True
-        ):
-            loss = loss + _distance(torch.cat(own), torch.cat(of_teacher))
+        vectors = classifier.pool_pieces(batches, found, len(texts))
+        loss = _distance(torch.cat(found), torch.cat(wanted))
+        loss = loss + VECTOR_WEIGHT * _distance(vectors, target)
         loss = loss + self._label_loss(classifier.head(vectors).float(), probs)
         loss = loss * len(texts)
         loss.backward()
@@ -169,9 +171,12 @@ class Distillation:
 
     @torch.no_grad()
     def _run_teacher(self, batch: WindowBatch) -> Tensor:
-        """The goals of the layers side by side, in the precision to keep them in."""
-        states = _encoder(self._teacher).run_by_layer(batch, dtype=self._dtype)
-        return torch.cat([states[i] for i in self._goals], dim=1).half()
+        """The goals, in the precision to keep them in."""
+        return _run_encoder(self._teacher, batch, self._dtype).half()
+
+
+def _run_encoder(classifier: TextClassifier, batch: WindowBatch, dtype: torch.dtype) -> Tensor:
+    return _encoder(classifier)(batch, dtype=dtype, dropout=Dropout(0.0))
 
 
 def _distance(found: Tensor, wanted: Tensor) -> Tensor:

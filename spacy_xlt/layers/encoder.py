@@ -143,21 +143,6 @@ class Encoder(nn.Module):
         maps = self._prediction_maps or maps_for_training(layers, dtype)
         return run_layers(layers, maps, x, batch.groups, dtype=dtype, dropout=dropout)
 
-    def run_by_layer(self, batch: WindowBatch, *, dtype: torch.dtype) -> List[Tensor]:
-        """What each layer of a packed encoder gives for windows, without dropout.
-
-        dtype (torch.dtype): Arithmetic of linear maps and attention.
-        RETURNS (List[Tensor]): Piece vectors after each layer, fp32. Shape: (n_pieces, width)
-        """
-        nothing = Dropout(0.0)
-        x = embed_pieces(self.transformer, batch, dropout=nothing)
-        maps = self._prediction_maps or maps_for_training(self._layers, dtype)
-        states = []
-        for layer, own in zip(self._layers, maps, strict=True):
-            x = run_layers([layer], [own], x, batch.groups, dtype=dtype, dropout=nothing)
-            states.append(x)
-        return states
-
     def _change_vectors(
         self, batch: WindowBatch, change: ChangeInput
     ) -> Tuple[WindowBatch, Tensor]:

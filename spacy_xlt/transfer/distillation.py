@@ -2,20 +2,27 @@
 whole one does."""
 
 from dataclasses import dataclass
-from typing import Any, Dict, Iterator, List, Sequence, cast
+from typing import Any, Dict, Iterable, Iterator, List, Sequence, Tuple, cast
 
 import numpy as np
 from spacy.language import Language
+from spacy.tokens import Doc
 from spacy.training import Example
 from thinc.api import Adam
 
+from ..components.deltas import merge_adapters
 from ..components.textcat import XltTextCat
+from ..evaluation.metrics import DEFAULT_THRESHOLD, one_hot
 from ..layers.losses import to_logits
 from ..optimizers import create_warmup_linear_v1
 
 # Probabilities of other teachers are kept this far from 0 and 1, where logits end.
 SMALLEST = 1e-6
 BATCH_SIZE = 256
+# Two texts that are mixed stand no further apart, so that they mostly are of one file and language.
+MOST_APART = 300
+# Of the texts, so many are read in the end to compare answers.
+MOST_COMPARED = 500
 
 
 @dataclass(frozen=True)
@@ -23,18 +30,20 @@ class DistillationSettings:
     """How a student learns.
 
     layers (Sequence[int]): Places of the teacher's layers that its own start as, from 0.
-    epochs (int): Passes over the texts.
+    epochs (int): Passes over the texts, mixed ones included.
+    mixed (int): How many times as many texts are made of them by `mix_texts`.
     size (int): Texts in a batch.
     learn_rate (float): The highest rate. It is far above that of tuning, since layers that stood
         apart have to fit together.
     temperature (float): By what logits are divided before they become probabilities.
-    seed (int): Of the order of the texts.
+    seed (int): Of the order of the texts, and of what is mixed.
     """
 
     layers: Sequence[int]
-    epochs: int
-    size: int = 32
-    learn_rate: float = 3e-4
+    epochs: int = 3
+    mixed: int = 2
+    size: int = 16
+    learn_rate: float = 5e-4
     temperature: float = 2.0
     seed: int = 0
 
@@ -45,7 +54,8 @@ class Lessons:
     teacher (Language): A pipeline whose component has an encoder of its own, of the BERT family.
     student (Language): The same, loaded once more; it loses layers.
     name (str): Name of the component.
-    texts (Sequence[str]): What to learn from; those without a letter teach nothing.
+    texts (Sequence[str]): What to learn from, best in the order of their files; blank ones teach
+        nothing.
     others (Sequence[Language]): More pipelines, whose answers count as much as the teacher's.
     settings (DistillationSettings): How it learns.
     RAISES (ValueError): If there is no text, the pipelines do not fit together, or a layer is not
@@ -62,19 +72,25 @@ class Lessons:
         others: Sequence[Language] = (),
         settings: DistillationSettings,
     ):
-        self.texts = list(dict.fromkeys(text for text in texts if text.strip()))
-        if not self.texts:
+        given = _different(texts)
+        if not given:
             raise ValueError("There is no text to learn from.")
         for setting in ("epochs", "size", "learn_rate", "temperature"):
             if not getattr(settings, setting) > 0:
                 raise ValueError(
                     f"{setting} is {getattr(settings, setting)}; allowed is more than 0."
                 )
+        if settings.mixed < 0:
+            raise ValueError(f"mixed is {settings.mixed}; allowed is 0 or more.")
         pipe = check_teacher(teacher, name)
+        self.n_given = len(given)
+        self.texts = _different([*given, *mix_texts(given, settings.mixed, seed=settings.seed)])
         self.settings = settings
         self.student = student
+        merge_adapters(student)
         self.component = cast(XltTextCat, student.get_pipe(name))
         self.component.keep_layers(settings.layers)
+        self._teacher = pipe
         self._others = [read_answers(other, pipe, self.texts) for other in others]
         self._distillation = pipe.prepare_distillation(
             self.component, temperature=settings.temperature
@@ -102,6 +118,17 @@ class Lessons:
                 yield [Example(doc, doc) for doc in docs]
                 self._optimizer.step_schedules()
 
+    def agreement(self) -> float:
+        """On what share of the texts given, or of some hundreds of them, the student answers as its
+        teacher: with the same likeliest label, or the same labels where any number may hold.
+
+        The student has read these texts; of others it will be less.
+        """
+        chosen = self.texts[: self.n_given : -(-self.n_given // MOST_COMPARED)]
+        docs = [self.student.make_doc(text) for text in chosen]
+        found, wanted = (_decide(pipe, docs) for pipe in (self.component, self._teacher))
+        return float((found == wanted).all(axis=1).mean())
+
     # What a run that may be interrupted needs of a pipeline: these have its names.
 
     def get_pipe(self, name: str) -> XltTextCat:
@@ -118,6 +145,45 @@ class Lessons:
     def evaluate(self, examples: Sequence[Example]) -> Dict[str, Any]:
         """Nothing is measured: there are no labels."""
         return {}
+
+
+def _decide(pipe: XltTextCat, docs: Sequence[Doc]) -> np.ndarray:
+    """Which labels a component gives. Shape: (n_docs, n_labels)"""
+    scores = pipe.predict(docs, calibrated=False)
+    return one_hot(scores) if pipe.exclusive else scores >= DEFAULT_THRESHOLD
+
+
+def mix_texts(texts: Sequence[str], n_times: int, *, seed: int) -> List[str]:
+    """New texts, each the beginning of one and the end of another that stands near it.
+
+    Some hundreds of sentences say too little, in however many languages: a student comes to know
+    them by heart. A mixed text may make no sense, but its teacher knows what to say of it.
+
+    texts (Sequence[str]): Texts; neighbours should be of one language.
+    n_times (int): How many there are for each of the texts.
+    seed (int): Another seed gives other texts.
+    RETURNS (List[str]): Shape: (n_texts * n_times,)
+    """
+    rng = np.random.default_rng(seed)
+    mixed = []
+    for _ in range(n_times):
+        for i, text in enumerate(texts):
+            other = texts[(i + int(rng.integers(1, MOST_APART + 1))) % len(texts)]
+            mixed.append(f"{_cut(text, rng)[0]} {_cut(other, rng)[1]}".strip())
+    return mixed
+
+
+def _cut(text: str, rng: np.random.Generator) -> Tuple[str, str]:
+    """A text's beginning and end, cut between words, or characters where nothing parts words."""
+    words = text.split()
+    parts, space = (words, " ") if len(words) > 1 else (list(text), "")
+    at = int(rng.integers(len(parts) + 1))
+    return space.join(parts[:at]), space.join(parts[at:])
+
+
+def _different(texts: Iterable[str]) -> List[str]:
+    """Every text once, without blank ones."""
+    return list(dict.fromkeys(text for text in texts if text.strip()))
 
 
 def check_teacher(nlp: Language, name: str) -> XltTextCat:

@@ -152,7 +152,7 @@ _TABLE = (
         "a few of the layers of a trained pipeline, to answer as it does",
         "speed: 4 of 12 layers are 2.7 times as fast",
         Needs(unlabelled=100, start=True),
-        time=2.0,
+        time=6.0,
         commands=(
             "python -m spacy xlt distill {start} {train} {unlabelled} --output training/student "
             "--layers 4",

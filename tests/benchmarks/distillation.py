@@ -7,20 +7,23 @@ in assets/results/transfer/.
 Corpora are those of sib200.py; TEACHER is a pipeline that zero_shot.cfg made of the English
 sentences of corpora/even. The student learns from these and from the sentences of corpora/odd in
 all other languages, or in one, without their labels. Students are kept in the directory
-`students`, where one that was interrupted goes on. A run that is there is kept.
+`students`: one that is there is measured, such as on dev first, and one that was interrupted goes
+on. A run that is there is kept.
 """
 
+import json
 import statistics
 import time
+from dataclasses import asdict
 from pathlib import Path
-from typing import Dict, List, Optional, Sequence
+from typing import Any, Dict, List, Optional, Sequence
 
 import runs
 import spacy
 import typer
 from spacy.language import Language
 
-from spacy_xlt.cli.distill import distill
+from spacy_xlt.cli.distill import BEST, distill
 from spacy_xlt.corpora.reader import create_corpus_v1
 
 RESULTS = runs.RESULTS / "transfer"
@@ -37,8 +40,9 @@ def run(
     layers: str = "4",
     seeds: str = "0",
     lang: Optional[str] = None,
+    mixed: int = 2,
     epochs: int = 3,
-    learn_rate: float = 3e-4,
+    learn_rate: float = 5e-4,
     split: str = "test",
     results: Path = RESULTS,
 ) -> None:
@@ -58,30 +62,33 @@ def run(
             name = f"distill-{lang or 'all'}-layers{n_layers}-seed{seed}"
             if (results / f"{name}.json").exists():
                 continue
-            made = distill(
-                str(teacher),
-                texts,
-                students / name,
-                n_layers=n_layers,
-                epochs=epochs,
-                learn_rate=learn_rate,
-                seed=seed,
-            )
-            student = spacy.load(made.path)
+            settings = {
+                "mixed": mixed, "epochs": epochs, "learn_rate": learn_rate, "seed": seed,
+            }  # fmt: skip
+            about = _make_student(teacher, texts, students / name, n_layers=n_layers, **settings)
+            student = spacy.load(students / name / BEST)
             result = {
                 **runs.measure(student, corpora / "all" / split, measured),
+                **settings,
+                **about,
                 "recipe": "distill",
                 "source": "en",
-                "seed": seed,
-                "seconds": round(made.seconds, 1),
-                "layers": made.layers,
-                "epochs": epochs,
-                "learn_rate": learn_rate,
-                "n_texts": made.n_texts,
                 "learned_in": lang or "all",
                 "speed": _compare_speed(whole, student, corpora / "all" / "dev"),
             }
             runs.write_run(results / f"{name}.json", result)
+
+
+def _make_student(
+    teacher: Path, texts: Sequence[Path], output: Path, **settings: Any
+) -> Dict[str, Any]:
+    """Make a student, unless it is there. RETURNS (Dict[str, Any]): What is to tell of it."""
+    about = output / "about.json"
+    if not about.exists():
+        made = asdict(distill(str(teacher), texts, output, **settings))
+        told = {key: made[key] for key in ("layers", "n_texts", "n_mixed", "seconds")}
+        about.write_text(json.dumps(told))
+    return dict(json.loads(about.read_text()))
 
 
 @app.command("shares")

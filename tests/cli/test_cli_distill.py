@@ -1,4 +1,5 @@
 import json
+import re
 
 import numpy
 import pytest
@@ -27,7 +28,7 @@ def test_a_student_with_fewer_layers_answers_as_the_teacher(trained_dir, texts, 
         "distill", trained_dir, texts, "-o", output, "--layers", 1, "--epochs", 60,
         "--learn-rate", 0.0005,
     )  # fmt: skip
-    assert "Student with 1 of 2 layers (1)" in text and "Learned from 28 texts" in text
+    assert "Student with 1 of 2 layers (1)" in text and "Learned from 28 texts and" in text
     student = spacy.load(output / "model-best")
     assert student.get_pipe("textcat").n_layers == 1
     teacher = spacy.load(trained_dir)
@@ -54,11 +55,20 @@ def test_the_student_is_an_ordinary_pipeline(trained_dir, texts, tmp_path):
     nlp.update(examples, sgd=nlp.create_optimizer())
 
 
+def test_a_student_that_learned_nothing_is_told_of(trained_dir, texts, tmp_path):
+    arguments = ["distill", trained_dir, texts, "-n", 1, "--learn-rate"]
+    text = run_command(*arguments, 1.0, "-o", tmp_path / "wild")
+    assert "The student has hardly learned what the teacher knows" in text
+    text = run_command(*arguments, 5e-4, "-e", 30, "-o", tmp_path / "good")
+    assert re.search(r"It answers as the teacher on (100|9\d)\.\d% of those given", text)
+    assert "hardly learned" not in text
+
+
 def test_layers_and_languages_can_be_named(trained_dir, texts, tmp_path):
     text = run_command(
         "distill", trained_dir, texts, "-o", tmp_path, "--keep", "0", "--langs", "sw,zho", "-e", 1
     )
-    assert "Student with 1 of 2 layers (0)" in text and "Learned from 14 texts" in text
+    assert "Student with 1 of 2 layers (0)" in text and "Learned from 14 texts and" in text
 
 
 def test_tables_of_texts_are_read_and_blank_texts_left_out(trained_dir, tmp_path):
@@ -66,7 +76,11 @@ def test_tables_of_texts_are_read_and_blank_texts_left_out(trained_dir, tmp_path
     path = tmp_path / "texts.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf8")
     text = run_command("distill", trained_dir, path, "-o", tmp_path / "out", "-n", 1, "-e", 1)
-    assert "Learned from 2 texts" in text
+    # Halves of single words: "ta zz", say.
+    assert re.search("Learned from 2 texts and [1-4] mixed ones in", text)
+    arguments = ["-o", tmp_path / "out", "-n", 1, "-e", 1, "--mixed", 0]
+    text = run_command("distill", trained_dir, path, *arguments)
+    assert "Learned from 2 texts and 0 mixed ones in" in text
 
 
 def test_a_seed_gives_the_same_student_and_another_another(trained_dir, texts, tmp_path):
@@ -111,6 +125,7 @@ def test_teachers_with_other_labels_are_refused(trained_dir, texts, make_ready, 
         (["--keep", "a"], "--keep is 'a'; allowed are numbers of layers from 0 with commas"),
         (["--langs", "fr"], "No text is in fr. Languages found: ar, de, sw, zh."),
         (["--epochs", 0], "epochs is 0; allowed is more than 0"),
+        (["--mixed", -1], "mixed is -1; allowed is 0 or more"),
         (["--learn-rate", "nan"], "learn_rate is nan; allowed is more than 0"),
         (["--temperature", -1], "temperature is -1.0; allowed is more than 0"),
         (["--resume"], "There is no interrupted run to go on with"),
@@ -156,7 +171,7 @@ def test_what_stands_in_the_output_stays_until_the_end(trained_dir, texts, tmp_p
 def test_a_run_that_is_cut_off_goes_on(trained_dir, texts, tmp_path, monkeypatch, at):
     monkeypatch.setattr(_resume, "KEEP_EVERY", 0.0)
     monkeypatch.setattr(_resume, "KEEP_SHARE", 1e9)
-    arguments = ["distill", trained_dir, texts, "-n", 1, "-e", 8]
+    arguments = ["distill", trained_dir, texts, "-n", 1, "-e", 2]
     run_command(*arguments, "-o", tmp_path / "whole")
     original, left, done = Distillation.step, [at], []
 
@@ -172,7 +187,7 @@ def test_a_run_that_is_cut_off_goes_on(trained_dir, texts, tmp_path, monkeypatch
     assert "Interrupted" in text and not (tmp_path / "out").exists()
     text = run_command(*arguments, "-o", tmp_path / "out")
     assert "Going on with the interrupted run" in text
-    assert len(done) == 8
+    assert len(done) == 10  # 28 texts and some 50 mixed ones, 16 at a time
     whole, cut = (
         weights(tmp_path / "whole" / "model-best"),
         weights(tmp_path / "out" / "model-best"),

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from thinc.api import Adam
 
-from spacy_xlt.layers.distilling import check_layers, keep_layers, spread_layers
+from spacy_xlt.layers.distilling import check_layers, keep_layers, outer_layers
 
 TEXTS = [doc.text for doc in tiny.make_docs(["en", "zh"], spacy.blank("xx").vocab)]
 
@@ -33,27 +33,24 @@ def make_pair(make_ready, deep_encoder):
     return make
 
 
-def test_layers_are_spread_evenly_up_to_the_last():
-    assert spread_layers(12, 4) == [2, 5, 8, 11]
-    assert spread_layers(12, 5) == [2, 4, 7, 9, 11]
-    assert spread_layers(3, 3) == [0, 1, 2]
-    assert spread_layers(7, 1) == [6]
+def test_a_student_starts_as_the_lowest_layers_and_the_last():
+    assert outer_layers(12, 4) == [0, 1, 2, 11]
+    assert outer_layers(3, 3) == [0, 1, 2]
+    assert outer_layers(7, 1) == [6]
 
 
 @given(st.integers(1, 40), st.data())
-def test_spread_layers_are_layers(n_layers, data):
+def test_outer_layers_are_layers(n_layers, data):
     n_kept = data.draw(st.integers(1, n_layers))
-    layers = spread_layers(n_layers, n_kept)
+    layers = outer_layers(n_layers, n_kept)
     assert check_layers(layers, n_layers) == layers
     assert len(layers) == n_kept and layers[-1] == n_layers - 1
-    steps = numpy.diff([-1, *layers])
-    assert steps.max() - steps.min() <= 1
 
 
 @pytest.mark.parametrize("n_kept", [0, -1, 13])
 def test_more_or_fewer_layers_than_there_are_are_refused(n_kept):
     with pytest.raises(ValueError, match=f"{n_kept} layers are to be kept; allowed are 1 to 12"):
-        spread_layers(12, n_kept)
+        outer_layers(12, n_kept)
 
 
 @pytest.mark.parametrize("layers", [[], [0, 0], [6], [-1], [1, 2, 3, 9]])
@@ -107,6 +104,14 @@ def test_a_head_without_an_encoder_is_refused(make_pair):
         keep_layers(TextClassifier(None, 4, 2, normalize=False), [0])
 
 
+@pytest.mark.parametrize("name", ["Bottleneck", "Prefix"])
+def test_adapters_that_cannot_become_part_of_the_weights_are_refused(make_ready, name):
+    adapter = {"@architectures": f"spacy_xlt.{name}.v1"}
+    pipe = make_ready(model={"adapter": adapter}).get_pipe("textcat")
+    with pytest.raises(ValueError, match=f"has the adapter {name}Settings.*which cannot"):
+        pipe.keep_layers([1])
+
+
 def test_what_was_measured_of_the_whole_is_forgotten(make_pair):
     _, student = make_pair([5])
     student.set_calibration({"temperatures": {"": 2.0}})
@@ -121,6 +126,23 @@ def test_frozen_layers_of_the_teacher_are_trained_in_the_student(make_pair):
     assert student._shim.frozen_names() == ["encoder.transformer.embeddings.word_embeddings.weight"]
 
 
+def test_how_the_teacher_was_trained_does_not_bind_the_student(make_pair):
+    """Not even where it was kept near its start, or asked for what only labels tell."""
+    robust = {"pull_to_start": 0.5, "language_reversal": 0.1}
+    settings = {
+        "start_share": 0.5, "rate_factor": 0.0, "layer_decay": 0.5, "unfreeze": 0.5,
+        "robust": {"@architectures": "spacy_xlt.Robust.v1", **robust},
+    }  # fmt: skip
+    weights = []
+    for model in ({}, settings):
+        teacher, student = make_pair([0, 5], model=model)
+        steps = teacher.prepare_distillation(student, temperature=2.0)
+        for _ in range(3):
+            steps.step(TEXTS, [], optimizer())
+        weights.append(student._shim.tensors())
+    assert all(torch.equal(tensor, weights[1][name]) for name, tensor in weights[0].items())
+
+
 def optimizer(rate=1e-3):
     return Adam(rate, L2=0.0, grad_clip=1.0, use_averages=False)
 
@@ -132,9 +154,9 @@ def test_a_student_comes_to_answer_as_its_teacher(make_pair, factory):
     wanted = teacher.predict(docs)
     steps = teacher.prepare_distillation(student, temperature=2.0)
     before = abs(student.predict(docs) - wanted).mean()
-    adam = optimizer(3e-3)
-    losses = [steps.step(TEXTS, [], adam) for _ in range(60)]
-    assert losses[-1] < 0.3 * losses[0]
+    adam = optimizer()
+    losses = [steps.step(TEXTS, [], adam) for _ in range(120)]
+    assert losses[-1] < 0.1 * losses[0]
     assert abs(student.predict(docs) - wanted).mean() < 0.5 * before
     # The teacher is as it was.
     numpy.testing.assert_array_equal(teacher.predict(docs), wanted)

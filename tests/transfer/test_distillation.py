@@ -2,8 +2,15 @@ import numpy
 import pytest
 import spacy
 import tiny
+from hypothesis import given
+from hypothesis import strategies as st
 
-from spacy_xlt.transfer.distillation import DistillationSettings, Lessons, read_answers
+from spacy_xlt.transfer.distillation import (
+    DistillationSettings,
+    Lessons,
+    mix_texts,
+    read_answers,
+)
 
 
 class Certain:
@@ -28,7 +35,7 @@ def lessons(make_ready):
     """Lessons for a student with the last of two layers; settings are the caller's."""
 
     def make(texts=("taxi", "jazz", "pizza"), *, factory="xlt_textcat", others=(), **settings):
-        settings = DistillationSettings(**{"layers": [1], "epochs": 1, **settings})
+        settings = DistillationSettings(**{"layers": [1], "epochs": 1, "mixed": 0, **settings})
         teacher, student = make_ready(factory), make_ready(factory)
         return Lessons(teacher, student, "textcat", texts, others=others, settings=settings)
 
@@ -53,6 +60,43 @@ def test_each_epoch_has_every_text_once_in_an_order_of_its_own(lessons):
     assert batches != read(lessons(texts, epochs=3, size=4, seed=1))
 
 
+def test_mixed_texts_have_the_beginning_of_one_and_the_end_of_another():
+    texts = ["a b c d", "e f g h", "\u4e00\u4e8c\u4e09"]
+    mixed = mix_texts(texts, 200, seed=0)
+    assert len(mixed) == 600
+    assert {"a f g h", "a b c d", "e f \u4e09", "\u4e00\u4e8c b c d"} <= set(mixed)
+    for text, made in zip(texts * 200, mixed, strict=True):
+        starts = [i for i in range(len(text) + 1) if made.startswith(text[:i].strip())]
+        ends = [made[len(text[:i].strip()) :].strip() for i in starts]
+        assert any(other.endswith(end) for other in texts for end in ends)
+    assert mix_texts(texts, 200, seed=0) == mixed != mix_texts(texts, 200, seed=1)
+    assert mix_texts(texts, 0, seed=0) == []
+
+
+@given(st.lists(st.text(min_size=1), min_size=1, max_size=5), st.integers(0, 3))
+def test_any_texts_can_be_mixed(texts, n_times):
+    mixed = mix_texts(texts, n_times, seed=0)
+    assert len(mixed) == n_times * len(texts)
+    letters = set("".join(texts)) | {" "}
+    assert set("".join(mixed)) <= letters
+
+
+def test_mixed_texts_come_from_texts_that_stand_near():
+    """So that corpora one after the other keep their languages apart, mostly."""
+    texts = [f"a{i} b{i}" for i in range(1000)]
+    for i, made in enumerate(mix_texts(texts, 1, seed=0)):
+        numbers = [int(word[1:]) for word in made.split() if word.startswith("b")]
+        assert all((number - i) % 1000 <= 300 for number in numbers)
+
+
+def test_mixed_texts_are_learned_beside_those_given(lessons):
+    texts = [f"word{i} other{i}" for i in range(20)]
+    found = lessons(texts, mixed=2, seed=3)
+    assert found.n_given == 20 and found.texts[:20] == texts
+    assert 40 < len(found.texts) <= 60 and len(set(found.texts)) == len(found.texts)
+    assert sorted(sum(read(found), [])) == sorted(found.texts)
+
+
 def test_the_rate_falls_to_a_twentieth(lessons):
     found = lessons([str(i) for i in range(40)], epochs=10, size=4, learn_rate=1e-3)
     rates = [found._optimizer.learn_rate for _ in found.batches()]
@@ -68,6 +112,28 @@ def test_losses_are_added_up(lessons):
     assert 0.0 < first["textcat"] < second["textcat"] < 2.0 * first["textcat"] + 1.0
     assert found.get_pipe("textcat").n_layers == 1
     assert found.evaluate(batch) == {}
+
+
+@pytest.mark.parametrize("factory", ["xlt_textcat", "xlt_textcat_multilabel"])
+def test_agreement_counts_the_same_answers(lessons, factory, monkeypatch):
+    texts = [f"word{i}" for i in range(1200)]
+    found = lessons(texts, factory=factory, layers=[0, 1], mixed=1)
+    assert found.agreement() == 1.0
+    compared = []
+
+    def predict(docs, calibrated):
+        compared.extend(doc.text for doc in docs)
+        scores = numpy.tile(numpy.asarray([0.8, 0.1, 0.1], dtype="f"), (len(docs), 1))
+        scores[::4] = [0.1, 0.8, 0.1]
+        return scores
+
+    def predict_first(docs, calibrated):
+        return numpy.tile(numpy.asarray([0.6, 0.2, 0.2], dtype="f"), (len(docs), 1))
+
+    monkeypatch.setattr(found.component, "predict", predict)
+    monkeypatch.setattr(found._teacher, "predict", predict_first)
+    assert found.agreement() == 0.75
+    assert compared == texts[::3]
 
 
 def test_another_teacher_may_be_of_any_kind(lessons, make_ready):
@@ -108,3 +174,18 @@ def test_mistakes_are_named(lessons):
     for setting in ("epochs", "size", "learn_rate", "temperature"):
         with pytest.raises(ValueError, match=f"{setting} is 0; allowed is more than 0"):
             lessons(**{setting: 0})
+    with pytest.raises(ValueError, match="mixed is -1; allowed is 0 or more"):
+        lessons(mixed=-1)
+
+
+def test_lora_becomes_part_of_the_student(make_ready):
+    pytest.importorskip("peft")
+    model = {"adapter": {"@architectures": "spacy_xlt.LoRA.v1"}}
+    teacher, student = make_ready(model=model), make_ready(model=model)
+    settings = DistillationSettings(layers=[1], epochs=1)
+    found = Lessons(teacher, student, "textcat", ["taxi", "jazz"], settings=settings)
+    for batch in found.batches():
+        found.update(batch, losses={})
+    assert student.get_pipe_config("textcat")["model"]["adapter"] is None
+    again = spacy.blank("xx").from_config(student.config).from_bytes(student.to_bytes())
+    assert again("taxi").cats == student("taxi").cats
