@@ -30,6 +30,7 @@ def run(texts, trained_dir, frozen_dir, encoder_dir, corpus_dir, tmp_path):
         dev.write_text("".join(json.dumps(row) + "\n" for row in rows))
         return run_command(
             *("self-train", config, "--teacher", trained_dir, "--teacher", frozen_dir),
+            *("--max-likeness", 1),
             *(word for path in texts for word in ("--texts", path)),
             *("--output", tmp_path / out, "--paths.dev", dev, "--paths.encoder", encoder_dir),
             *(("--paths.source", corpus_dir / "train.spacy") if source else ()),
@@ -44,7 +45,7 @@ def read_record(path):
     return json.loads((path / "self_training.json").read_text())
 
 
-def test_two_rounds(run, tmp_path, monkeypatch):
+def test_two_rounds(run, frozen_dir, tmp_path, monkeypatch):
     text = run("--rounds", 2, *LONG)
     out = tmp_path / "out"
     assert "Alike texts agree" in text and "Swahili sw 18" in text
@@ -60,7 +61,9 @@ def test_two_rounds(run, tmp_path, monkeypatch):
     assert pipe.cfg["train_langs"] == ["en"]
     assert record["result"] >= 1
     assert pipe.cfg["tuned_langs"] == ["ar", "de", "sw"]
-    assert f"The result is the student of round {record['result']}: {out}/model-best" in text
+    named = f"{record['result']} and '{frozen_dir}': {out}/model-best"
+    assert f"The result is the student of round {named}" in text
+    assert pipe.cfg["weights"] == pytest.approx([0.4, 0.6])
     # The same call again trains nothing, and comes to the same end.
     monkeypatch.setattr(module, "train_student", None)
     again = run("--rounds", 2, *LONG)
