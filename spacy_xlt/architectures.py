@@ -143,6 +143,7 @@ def build_textcat_v1(
     start_share: float = 0.0,
     neighbours: int = 0,
     neighbour_share: float = 0.4,
+    ngram_share: float = 0.0,
     max_train_pieces: int = 2048,
     max_train_windows: int = 4,
     max_predict_pieces: int = 4096,
@@ -178,6 +179,8 @@ def build_textcat_v1(
     neighbours (int): How many of the training texts that are nearest to a text say what they know
         of its labels; 0 for none. Needs freeze = "encoder", since vectors of texts are kept.
     neighbour_share (float): What they count beside the head.
+    ngram_share (float): What the character n-grams of a text count beside the head; 0 for none.
+        They are fitted before the first step, to all training texts with labels.
     max_train_pieces (int): Most word pieces, padding included, that training holds at once;
         larger batches are taken in parts.
     max_train_windows (int): Most windows of a document that a training step reads.
@@ -207,6 +210,7 @@ def build_textcat_v1(
         average_last=average_last,
         start_share=start_share,
         neighbour_share=neighbour_share,
+        ngram_share=ngram_share,
     )
     _check_range(0, inf, neighbours=neighbours)
     if neighbours and freeze != "encoder":
@@ -252,6 +256,7 @@ def build_textcat_v1(
         start_share=start_share,
         neighbours=neighbours,
         neighbour_share=neighbour_share,
+        ngram_share=ngram_share,
         max_train_pieces=max_train_pieces,
         max_train_windows=max_train_windows,
         max_predict_pieces=max_predict_pieces,

@@ -125,6 +125,7 @@ def test_readings_out_of_range(settings, message):
         ({"layer_decay": 1.1}, r"layer_decay is 1\.1; allowed is 0 to 1"),
         ({"average_last": -0.1}, r"average_last is -0\.1; allowed is 0 to 1"),
         ({"neighbour_share": -0.1}, r"neighbour_share is -0\.1; allowed is 0 to 1"),
+        ({"ngram_share": 1.5}, r"ngram_share is 1\.5; allowed is 0 to 1"),
         ({"freeze": "encoder", "neighbours": -1}, r"neighbours is -1; allowed is 0 or more"),
         ({"neighbours": 5}, r"neighbours is 5, but freeze is 'embeddings': training would move"),
         ({"start_share": 1.1}, r"start_share is 1\.1; allowed is 0 to 1"),

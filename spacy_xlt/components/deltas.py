@@ -171,10 +171,10 @@ def _base_of(tensors: Dict[str, "Tensor"]) -> Dict[str, "Tensor"]:
 
 
 def _is_added(name: str) -> bool:
-    """Whether a tensor belongs to an adapter or the head."""
+    """Whether a tensor belongs to an adapter, the head, or what counts beside it."""
     from ..layers.adapters import is_adapter_name
 
-    return is_adapter_name(name) or name.startswith("head.")
+    return is_adapter_name(name) or name.startswith(("head.", "neighbours.", "ngrams."))
 
 
 def _hash_base(tensors: Dict[str, "Tensor"], folder: Path) -> str:

@@ -757,6 +757,7 @@ class XltTextCat(TrainablePipe):
         else:
             self._initialize_shared(examples)
         self._shim.set_neighbours(None)
+        self._shim.set_ngrams(None)
         if started is not None and not new_head and set(started.labels) & set(self.labels):
             index = {label: i for i, label in enumerate(started.labels)}
             self._set_head(*self._shim.head_rows([index.get(label) for label in self.labels]))
@@ -767,6 +768,8 @@ class XltTextCat(TrainablePipe):
             self._fit_head(examples)
         if self._shim.settings.neighbours:
             self._remember(examples)
+        if self._shim.settings.ngram_share:
+            self._fit_ngrams(examples)
         self._shim.langs = sorted(_languages(examples) - {""})
 
     def _initialize_shared(self, examples: List[Example]) -> None:
@@ -817,6 +820,18 @@ class XltTextCat(TrainablePipe):
             vectors, counts = self._shim.features(texts), gold.known * gold.weights[:, None]
             self._shim.set_neighbours(Neighbours.of_texts(vectors, gold.targets, counts))
 
+    def _fit_ngrams(self, examples: List[Example]) -> None:
+        """Fit the character n-grams of training texts, which count in prediction."""
+        from ..layers.losses import LOSSES
+        from ..layers.ngrams import CharacterNgrams
+
+        texts, gold = self._read_labelled(examples)
+        if texts:
+            ngrams = CharacterNgrams.of_texts(
+                texts, gold.targets, gold.known, gold.weights, loss=LOSSES[self.exclusive]
+            )
+            self._shim.set_ngrams(ngrams)
+
     def _read_labelled(self, examples: List[Example]) -> Tuple[List[str], Gold]:
         """Texts of the examples that count, and what is known of their labels."""
         gold = self._read_gold(examples)
@@ -849,6 +864,8 @@ class XltTextCat(TrainablePipe):
             neighbours = self._shim.neighbours
             if neighbours is not None:
                 self._shim.set_neighbours(neighbours.select_labels([*range(n_old), None]))
+            if self._shim.ngrams is not None:
+                self._shim.set_ngrams(self._shim.ngrams.select_labels([*range(n_old), None]))
         return 1
 
     def set_average(

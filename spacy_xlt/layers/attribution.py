@@ -33,6 +33,23 @@ class PieceAttribution:
     weights: numpy.ndarray
     total: float
 
+    def blend(self, added: numpy.ndarray, share: float) -> "PieceAttribution":
+        """The same with what single characters add, each to the first piece that has it.
+
+        added (numpy.ndarray): Shape: (n_characters,)
+        share (float): What they count, in [0, 1].
+        """
+        owners = numpy.full(len(added), -1)
+        for piece, (start, end) in reversed(list(enumerate(self.offsets))):
+            owners[start:end] = piece
+        is_owned = owners >= 0
+        of_pieces = numpy.bincount(
+            owners[is_owned], weights=added[is_owned], minlength=len(self.weights)
+        )
+        weights = (1.0 - share) * self.weights + share * of_pieces
+        total = (1.0 - share) * self.total + share * float(of_pieces.sum())
+        return PieceAttribution(self.offsets, weights.astype("f"), total)
+
 
 class PathToText:
     """Scores along the straight line from as many blank pieces to those of a text.

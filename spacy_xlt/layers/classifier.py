@@ -15,6 +15,7 @@ from .adversary import ChangeInput
 from .dropout import Dropout
 from .encoder import Encoder, build_encoder
 from .neighbours import Neighbours
+from .ngrams import CharacterNgrams
 from .window_cache import WindowCache
 from .windows import WindowBatch
 
@@ -36,6 +37,7 @@ class TextClassifier(nn.Module):
         nn.init.normal_(self.head.weight, std=0.02)
         nn.init.zeros_(self.head.bias)
         self.neighbours: Optional[Neighbours] = None
+        self.ngrams: Optional[CharacterNgrams] = None
 
     @property
     def width(self) -> int:
@@ -172,7 +174,7 @@ class TextClassifier(nn.Module):
         """Bring to fp32 what is trained, and what the encoder cannot keep in fp16."""
         keeps_half = self.encoder is not None and self.encoder.is_packed
         for parameter in self.parameters():
-            if parameter.requires_grad or not keeps_half:
+            if parameter.is_floating_point() and (parameter.requires_grad or not keeps_half):
                 parameter.data = parameter.data.float()
 
 
@@ -215,6 +217,8 @@ def assemble_classifier(
     if "neighbours.vectors" in tensors:
         n_texts = tensors["neighbours.vectors"].shape[0]
         classifier.neighbours = Neighbours(n_texts, n_labels, width)
+    if "ngrams.hashes" in tensors:
+        classifier.ngrams = CharacterNgrams(tensors["ngrams.hashes"].shape[0], n_labels)
     expected = {name for name, _ in classifier.named_parameters()}
     if set(tensors) != expected:
         missing, unknown = sorted(expected - set(tensors)), sorted(set(tensors) - expected)

@@ -1,9 +1,10 @@
 """The linear probe that a head starts from."""
 
-from typing import Optional, Tuple
+from typing import Optional, Tuple, Union
 
 import numpy
 from scipy.optimize import minimize
+from scipy.sparse import csr_matrix
 
 from .losses import Loss
 
@@ -38,18 +39,49 @@ def fit_probe(
         shape (n_labels,).
     """
     X = features.astype(numpy.float64)
-    Y = targets.astype(numpy.float64)
-    n_labels, width = Y.shape[1], X.shape[1]
     centre = X.mean(axis=0)
     scale = 1.0 / max(float(numpy.linalg.norm(X, axis=1).mean()), 1e-12)
-    X = (X - centre) * scale
+    weight, bias = fit_linear(
+        (X - centre) * scale,
+        targets,
+        known,
+        weights,
+        loss=loss,
+        C=C,
+        offset=offset,
+        bias_penalty=bias_penalty,
+        max_iterations=max_iterations,
+    )
+    weight *= scale
+    bias -= weight @ centre
+    return weight.astype(numpy.float32), bias.astype(numpy.float32)
+
+
+def fit_linear(
+    features: Union[numpy.ndarray, csr_matrix],
+    targets: numpy.ndarray,
+    known: numpy.ndarray,
+    weights: numpy.ndarray,
+    *,
+    loss: Loss,
+    C: float,
+    offset: Optional[numpy.ndarray] = None,
+    bias_penalty: float = 1.0,
+    max_iterations: int = 300,
+) -> Tuple[numpy.ndarray, numpy.ndarray]:
+    """The same on features as they are, which may be sparse.
+
+    RETURNS (Tuple[numpy.ndarray, numpy.ndarray]): Weight and bias, as above, in float64.
+    """
+    Y = targets.astype(numpy.float64)
+    n_labels, width = Y.shape[1], features.shape[1]
     base, b_penalty = (0.0, 0.0) if offset is None else (offset, bias_penalty / C)
 
     def objective(flat: numpy.ndarray) -> Tuple[float, numpy.ndarray]:
         W = flat[: n_labels * width].reshape(n_labels, width)
         b = flat[n_labels * width :]
-        value, d_logits = loss(X @ W.T + b + base, Y, known, weights)
-        dW = d_logits.T @ X + W / C
+        value, d_logits = loss(features @ W.T + b + base, Y, known, weights)
+        dW = (features.T @ d_logits).T + W / C
         db = d_logits.sum(axis=0) + b_penalty * b
         penalty = 0.5 * (float((W**2).sum()) / C + b_penalty * float((b**2).sum()))
         return value + penalty, numpy.concatenate([dW.ravel(), db])
@@ -61,6 +93,4 @@ def fit_probe(
         method="L-BFGS-B",
         options={"maxiter": max_iterations},
     )
-    W = result.x[: n_labels * width].reshape(n_labels, width) * scale
-    b = result.x[n_labels * width :] - W @ centre
-    return W.astype(numpy.float32), b.astype(numpy.float32)
+    return result.x[: n_labels * width].reshape(n_labels, width), result.x[n_labels * width :]

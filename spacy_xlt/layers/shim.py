@@ -31,6 +31,7 @@ from .device import resolve_device, resolve_precision
 from .dropout import Dropout
 from .encoder import linear_parameters, load_encoder, mix_encoders
 from .neighbours import Neighbours
+from .ngrams import CharacterNgrams
 from .optim import ParameterGroup, TorchOptimizer, group_parameters
 from .passes import Passes
 from .pull import PullToStart
@@ -65,6 +66,7 @@ class ClassifierSettings:
     start_share: float = 0.0
     neighbours: int = 0
     neighbour_share: float = 0.4
+    ngram_share: float = 0.0
     max_train_pieces: int = 2048
     max_train_windows: int = 4
     max_predict_pieces: int = 4096
@@ -250,7 +252,17 @@ class TextCatShim(Shim):
         """Remember other training texts, or none."""
         self.classifier.neighbours = neighbours
         self.classifier.to(self.classifier.device)
-        self.frozen_stamps = {}  # they are stored with what is frozen
+        self._inference = None
+
+    @property
+    def ngrams(self) -> Optional[CharacterNgrams]:
+        """The weights of character n-grams, if there are any."""
+        return self.classifier.ngrams
+
+    def set_ngrams(self, ngrams: Optional[CharacterNgrams]) -> None:
+        """Have other weights of character n-grams, or none."""
+        self.classifier.ngrams = ngrams
+        self.classifier.to(self.classifier.device)
         self._inference = None
 
     def head_rows(self, rows: Sequence[Optional[int]]) -> Tuple[numpy.ndarray, numpy.ndarray]:
@@ -277,6 +289,8 @@ class TextCatShim(Shim):
                 return classifier.head(texts.to(classifier.device)).float()
             vectors = self._vectors(texts)
             logits = classifier.head(vectors).float()
+            if classifier.ngrams is not None and self.settings.ngram_share:
+                logits = classifier.ngrams.sway(logits, texts, share=self.settings.ngram_share)
             if classifier.neighbours is None or not self.settings.neighbours:
                 return logits
             return classifier.neighbours.sway(
@@ -406,7 +420,13 @@ class TextCatShim(Shim):
                 )
                 n_at_once = max(1, max_pieces // ids.size)
                 found.append(attribute_pieces(path, offsets, n_steps=n_steps, n_at_once=n_at_once))
+        ngrams, share = self.ngrams, self.settings.ngram_share
+        if ngrams is None or not share:
             return found
+        rows = zip(found, texts, directions, strict=True)
+        return [
+            own.blend(ngrams.attribute(text, direction), share) for own, text, direction in rows
+        ]
 
     def begin_update(
         self, inputs: Any, langs: Optional[Sequence[str]] = None

@@ -38,7 +38,8 @@ def save_shim(shim: "TextCatShim", path: Path) -> None:
     path (Path): The directory; made if it is not there.
     """
     path.mkdir(parents=True, exist_ok=True)
-    frozen_names = set(shim.frozen_names())
+    # What counts beside the head is small, and belongs to the task rather than to the encoder.
+    frozen_names = {name for name in shim.frozen_names() if name.startswith("encoder.")}
     tensors = shim.tensors()
     trained = {name: tensor for name, tensor in tensors.items() if name not in frozen_names}
     if shim.settings.half_precision == "all":

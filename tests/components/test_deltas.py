@@ -130,6 +130,16 @@ def test_a_delta_and_its_base_are_the_pipeline(
             assert file.suffix == ".safetensors" or file.read_bytes() == files[1][name].read_bytes()
 
 
+@pytest.mark.parametrize("counting", [{"neighbours": 2}, {"ngram_share": 0.5}])
+def test_what_counts_beside_the_head_is_in_a_delta(make_pipeline, encoder_dir, tmp_path, counting):
+    nlp, path = make_pipeline("none", **counting)
+    (tmp_path / "delta").mkdir()
+    (tmp_path / "whole").mkdir()
+    save_delta(path, tmp_path / "delta")
+    apply_delta(encoder_dir, tmp_path / "delta", tmp_path / "whole")
+    assert close(scores(spacy.load(tmp_path / "whole")), scores(nlp))
+
+
 def test_tasks_share_a_base(make_pipeline, encoder_dir, tmp_path):
     """Each pipeline is a base for the deltas of the others, whatever its own adapter."""
     pipelines = [make_pipeline(kind, path=kind)[1] for kind in ("lora", "none", "bottleneck")]

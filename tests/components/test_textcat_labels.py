@@ -420,6 +420,44 @@ def test_without_labelled_texts_none_vote(make_nlp):
     assert nlp("football").cats == pytest.approx({"a": 0.5, "b": 0.5})
 
 
+# -- spelling -------------------------------------------------------------------------------
+
+SPELLING = {"ngram_share": 0.9}
+
+
+@pytest.mark.parametrize("factory", ["xlt_textcat", "xlt_textcat_multilabel"])
+def test_the_spelling_of_training_texts_counts(make_ready, factory):
+    nlp = make_ready(factory, model=SPELLING, probe_strength=0.0)
+    assert nlp("Pizza!").cats["food"] > max(nlp("Pizza!").cats["music"], 0.3)
+    assert tiny.accuracy(nlp, ["en"]) == 1.0
+
+
+def test_an_added_label_has_no_spelling(make_ready):
+    nlp = make_ready(model=SPELLING)
+    before = nlp("pizza for everybody").cats
+    nlp.get_pipe("textcat").add_label("sport")
+    cats = nlp("pizza for everybody").cats
+    rest = {label: value / (1.0 - cats["sport"]) for label, value in cats.items()}
+    assert {label: rest[label] for label in before} == pytest.approx(before, abs=1e-5)
+
+
+def test_a_second_stage_learns_the_spelling_of_its_own_texts(make_nlp, make_ready, tmp_path):
+    make_ready(model=SPELLING).to_disk(tmp_path)
+    nlp = make_nlp(model=SPELLING)
+    examples = [*tiny.make_examples(nlp, ["sw"]), *labelled(nlp, ("football", {"sport": 1.0}))]
+    initialize(nlp, examples, start_from=str(tmp_path))
+    assert max(nlp("football").cats, key=nlp("football").cats.get) == "sport"
+    tuned = make_nlp()
+    initialize(tuned, examples, start_from=str(tmp_path))
+    assert tuned.get_pipe("textcat")._shim.ngrams is None
+
+
+def test_without_labelled_texts_there_is_no_spelling(make_nlp):
+    nlp = make_nlp(model=SPELLING)
+    initialize(nlp, labelled(nlp, ("football", {})), labels=["a", "b"])
+    assert nlp("football").cats == pytest.approx({"a": 0.5, "b": 0.5})
+
+
 def test_nothing_to_start_from(make_nlp, tmp_path):
     with pytest.raises(ValueError, match=r"start_from is .*nowhere', which is not a trained pipe"):
         initialize(make_nlp(), start_from=str(tmp_path / "nowhere"))
