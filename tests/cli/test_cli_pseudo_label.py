@@ -55,6 +55,23 @@ def test_a_corpus_with_soft_labels(trained_dir, frozen_dir, texts, source, tmp_p
     assert [doc.cats for doc in docs_of(out / "train" / "sw.spacy")] == before
 
 
+def test_languages_that_the_teacher_knows(trained_dir, frozen_dir, texts, tmp_path):
+    """They get no labels of their own, but count for those of the others."""
+    arguments = ("pseudo-label", *texts, "-T", trained_dir, "-T", frozen_dir)
+    run_command(*arguments, "--max-likeness", 1, "-o", tmp_path / "all")
+    text = run_command(*arguments, "--max-likeness", 0.5, "-o", tmp_path / "few")
+    assert "The first teacher is taken to know these languages already" in text
+    assert ", in percent: sw 64.5. They get no pseudo-labels; if they should, raise" in text
+    written = sorted((tmp_path / "few" / "train").iterdir())
+    assert [path.name for path in written] == ["ar.spacy", "de.spacy"]
+    for path in written:
+        wanted = docs_of(tmp_path / "all" / "train" / path.name)
+        assert [doc.cats for doc in docs_of(path)] == [doc.cats for doc in wanted]
+    text = run_command(*arguments, "--max-likeness", 0, "-o", tmp_path / "none", code=1)
+    assert "ar 36.4, de 45.9, sw 64.5" in text
+    assert not (tmp_path / "none").exists()
+
+
 def test_labels_of_alike_texts_count(trained_dir, frozen_dir, texts, source):
     teachers = load_teachers([str(trained_dir), str(frozen_dir)])
     assert [teacher.is_untouched for teacher in teachers] == [False, True]
@@ -189,6 +206,7 @@ def test_teachers_that_do_not_fit(trained_dir, make_pipeline, make_ready, standi
     [
         ("--neighbours", 1.0, "neighbours is 1.0; allowed is 0 up to, not with, 1."),
         ("--sharpness", 0.5, "sharpness is 0.5; allowed is 1, for none, or more."),
+        ("--max-likeness", -1, "max_likeness is -1.0; allowed is 0 to 1, for all languages."),
         ("--balance", 2.0, "balance is 2.0; allowed is 0, for none, to 1."),
         ("--balance", 0.5, "but the mix of labels is not known. Give the labelled texts of the"),
         ("--limit", -1, "--limit is -1; allowed is 0, for no limit, or more."),

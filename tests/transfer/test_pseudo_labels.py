@@ -14,6 +14,7 @@ from spacy_xlt.transfer.pseudo_labels import (
     find_likeness,
     find_neighbours,
     make_pseudo_labels,
+    mean_by_language,
     mean_scores,
     sharpen,
     spread_scores,
@@ -158,7 +159,7 @@ def test_balance(topics):
     assert distance[0] > distance[1] > distance[2]
 
 
-@pytest.mark.parametrize("name", ["neighbours", "sharpness", "balance"])
+@pytest.mark.parametrize("name", ["neighbours", "sharpness", "balance", "max_likeness"])
 @pytest.mark.parametrize("value", [-0.1, float("nan"), float("inf")])
 def test_settings_out_of_range(name, value):
     with pytest.raises(ValueError, match=rf"{name} is {value}; allowed is"):
@@ -190,3 +191,5 @@ def test_labels_in_use_and_likeness():
     rows = np.array([[1, 2], [0, 2], [3, 0], [2, 0], [5, 0], [4, 0]])
     weights = np.tile([0.75, 0.25], (6, 1))
     assert find_likeness(answers, rows, weights) == pytest.approx(np.full(6, 0.75))
+    means = mean_by_language(np.array([0.5, 1.0, 0.0]), ["sw", "de", "sw"])
+    assert means == {"de": 1.0, "sw": 0.25} and list(means) == ["de", "sw"]
