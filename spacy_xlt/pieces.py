@@ -3,7 +3,7 @@
 import functools
 import hashlib
 from pathlib import Path
-from typing import Dict, Generic, List, Optional, Protocol, Sequence, Set, Tuple, TypeVar
+from typing import Callable, Dict, Generic, List, Optional, Protocol, Sequence, Set, Tuple, TypeVar
 
 import numpy
 from tokenizers import Tokenizer
@@ -151,6 +151,21 @@ class BoundedCache(Generic[V]):
         if key not in self._entries and self.n_bytes + value.nbytes <= self.max_bytes:
             self.n_bytes += value.nbytes
             self._entries[key] = value
+
+    def get_all(
+        self, keys: Sequence[bytes], compute: Callable[[Sequence[int]], Sequence[V]]
+    ) -> List[V]:
+        """Arrays of many keys. Those that are not there are computed together, and kept.
+
+        compute (Callable[[Sequence[int]], Sequence[V]]): Gives the arrays of the keys at some
+            places. None of them may be part of another.
+        """
+        found = [self.get(key) for key in keys]
+        missing = [i for i, value in enumerate(found) if value is None]
+        for i, value in zip(missing, compute(missing) if missing else [], strict=True):
+            found[i] = value
+            self.put(keys[i], value)
+        return [value for value in found if value is not None]
 
     def clear(self) -> None:
         self._entries.clear()

@@ -158,6 +158,21 @@ def test_the_first_value_of_a_key_stays():
     assert cache.get(b"a").tolist() == [1] * 10 and cache.n_bytes == 10 and len(cache) == 1
 
 
+def test_what_is_missing_is_computed_at_once_and_kept_where_there_is_room():
+    cache, asked = BoundedCache(30), []
+
+    def compute(missing):
+        asked.append(list(missing))
+        return [array(10 * (i + 1), i) for i in missing]
+
+    cache.put(b"b", array(5, 9))
+    for _ in range(2):
+        found = cache.get_all([b"a", b"b", b"c"], compute)
+        assert [own.tolist() for own in found] == [[0] * 10, [9] * 5, [2] * 30]
+    assert cache.get_all([], compute) == [] and cache.get_all([b"a"], compute)[0].size == 10
+    assert asked == [[0, 2], [2]] and len(cache) == 2
+
+
 def test_clearing():
     cache = BoundedCache(30)
     cache.put(b"a", array(10))

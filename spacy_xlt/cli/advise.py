@@ -13,9 +13,9 @@ from .transfer import SPACY_XLT, train_line
 
 if TYPE_CHECKING:
     from ..corpora.layout import Row
+    from ..evaluation.gains import Gain
     from ..pieces import PieceTokenizer
     from ..transfer.advice import Advice, LanguageFacts, Recommendation, Situation
-    from ..transfer.recipes import Gain
 
 # Texts of a language that its word pieces are counted in.
 N_COUNTED = 500
@@ -504,10 +504,7 @@ def describe_gain(one: "Recommendation") -> Tuple[str, str]:
 
 def format_gain(gain: "Gain") -> str:
     """Points with their interval; one over languages has a star."""
-    if gain.interval is None:
-        return f"{gain.mean:+.1f} (no interval)"
-    star = "" if gain.by_sentence else " *"
-    return f"{gain.mean:+.1f} ({gain.interval[0]:+.1f} to {gain.interval[1]:+.1f}){star}"
+    return gain.points if gain.by_sentence or gain.interval is None else f"{gain.points} *"
 
 
 def _measured_on(gain: "Gain") -> str:

@@ -25,7 +25,7 @@ from spacy.tokens import Doc
 from typing_extensions import TypedDict
 
 from ..evaluation.metrics import DEFAULT_THRESHOLD, one_hot
-from ..languages import standardize_language
+from ..languages import known_language, standardize_language
 
 # Key of what holds for all languages that have no entry of their own.
 OTHERS = ""
@@ -111,12 +111,19 @@ def check_calibration(calibration: Calibration) -> Calibration:
     return cast(Calibration, checked)
 
 
-def check_abstain(abstain: str, fitted: Collection[str]) -> Abstain:
+def check_abstain(abstain: str, fitted: Collection[str], *, zero_scores: bool = False) -> Abstain:
     """A way of abstaining for which there is all that it needs.
 
     fitted (Collection[str]): The parts of a calibration that were fitted.
-    RAISES (ValueError): If that is no way of abstaining, or what it needs was not fitted.
+    zero_scores (bool): Whether texts without an answer are to get scores of 0.
+    RAISES (ValueError): If that is no way of abstaining, what it needs was not fitted, or there is
+        nothing to give zeros to.
     """
+    if zero_scores and abstain == "none":
+        raise ValueError(
+            "Texts without an answer are to get scores of 0, but abstain is 'none', so there "
+            "are no such texts. Choose precision or coverage."
+        )
     if abstain not in get_args(Abstain):
         raise ValueError(f"abstain is '{abstain}'; allowed are: {', '.join(get_args(Abstain))}.")
     way = cast(Abstain, abstain)
@@ -192,6 +199,30 @@ def decide(
 def nothing_scores(scores: numpy.ndarray) -> numpy.ndarray:
     """Probability that none of independent labels holds. Shape: (n_docs,)"""
     return numpy.prod(1.0 - scores, axis=1)
+
+
+def write_answers(
+    docs: Sequence[Doc], name: str, scores: numpy.ndarray, cfg: Mapping[str, Any]
+) -> numpy.ndarray:
+    """Record who gets an answer of a component that may abstain.
+
+    name (str): The component.
+    scores (numpy.ndarray): Probabilities. Shape: (n_docs, n_labels)
+    cfg (Mapping[str, Any]): Its settings, as `XltTextCat` has them.
+    RETURNS (numpy.ndarray): Scores for `doc.cats`: zeros for a document without an answer, if the
+        settings say so. Shape: (n_docs, n_labels)
+    """
+    decisions = decide(
+        scores,
+        [known_language(doc) for doc in docs],
+        cfg["labels"],
+        cfg["calibration"],
+        abstain=cfg["abstain"],
+        exclusive=cfg["exclusive"],
+        threshold=cfg["threshold"],
+    )
+    write_decisions(docs, name, decisions, cfg["labels"], exclusive=cfg["exclusive"])
+    return scores * decisions.answered[:, None] if cfg["zero_abstained"] else scores
 
 
 def write_decisions(

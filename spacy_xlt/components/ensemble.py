@@ -15,7 +15,8 @@ from spacy.vocab import Vocab
 from ..encoder_files import EncoderRecord
 from ..evaluation.task import Task, find_task
 from ..languages import known_language, make_doc
-from .textcat import SCORE_WEIGHTS, XltTextCat
+from .textcat import XltTextCat
+from .textcat_factories import SCORE_WEIGHTS
 
 MEMBERS = "members"
 

@@ -15,7 +15,6 @@ from typing import (
     List,
     Optional,
     Sequence,
-    Set,
     Tuple,
     Union,
     cast,
@@ -25,7 +24,6 @@ import numpy
 import srsly
 from spacy import util
 from spacy.language import Language
-from spacy.pipeline import TrainablePipe
 from spacy.tokens import Doc
 from spacy.training import Example, validate_examples, validate_get_examples
 from spacy.vocab import Vocab
@@ -33,142 +31,33 @@ from thinc.api import Model, Optimizer, set_dropout_rate
 from thinc.types import Floats2d
 
 from ..encoder_files import EncoderRecord
-from ..languages import get_doc_language, known_language, set_doc_warning, standardize_language
+from ..languages import known_language, standardize_language
 from .decisions import (
     Calibration,
     adjust_logits,
     check_abstain,
     check_calibration,
-    decide,
-    write_decisions,
+    write_answers,
 )
+from .encoder_pipe import EncoderPipe
 from .gold import Gold, read_gold
 from .labels import check_class_weights, check_positive_label, choose_labels
 from .passes import learn
-from .starting import Started, check_start, read_started
-from .warning import StoredForecast, find_warning
+from .starting import check_start, read_started
+from .train_langs import choose_langs, labelled_languages, languages_of
+from .warning import StoredForecast, write_warnings
 
 if TYPE_CHECKING:
     from ..layers.attribution import PieceAttribution
     from ..layers.distilling import Distillation
-    from ..layers.shim import TextCatShim
-    from ..layers.timing import EncoderRun
-    from ..layers.training_state import TrainingState
-
-MODEL_CONFIG = """
-[model]
-@architectures = "spacy_xlt.TextCat.v1"
-
-[model.encoder]
-@architectures = "spacy_xlt.Encoder.v1"
-path = null
-"""
-DEFAULT_MODEL = util.load_config_from_str(MODEL_CONFIG)["model"]
 
 # Of what changes in a refitted head's bias, as a multiple of weights'. Examples drawn evenly from
 # each label say nothing about how frequent labels are, and the bias would take their word for it:
 # with 32 per label a multiple of 1 cost 1.4 points of accuracy against 10, none at all 1.6.
 CHANGED_BIAS_PENALTY = 10.0
-# Shown while training (0.0) or kept in meta.json only (None); none is counted, since a
-# zero-shot run must not choose by target labels. Configs that may choose set their own.
-SCORE_WEIGHTS: Dict[str, Optional[float]] = {
-    "cats_score": 0.0,
-    "cats_acc": 0.0,
-    "cats_macro_f": 0.0,
-    "cats_macro_auc": None,
-    "cats_target_acc": None,
-    "cats_target_macro_f": None,
-    "cats_worst_acc": None,
-    "cats_spread_acc": None,
-    "cats_transfer_gap": None,
-    "cats_by_lang": None,
-}
-
-DEFAULT_CONFIG: Dict[str, Any] = {
-    "model": DEFAULT_MODEL,
-    "class_weights": None,
-    "label_smoothing": 0.0,
-    "probe_strength": 3.0,
-    "scorer": {"@scorers": "spacy_xlt.textcat_by_language.v1"},
-}
 
 
-@Language.factory(
-    "xlt_textcat",
-    assigns=["doc.cats"],
-    default_config={**DEFAULT_CONFIG, "threshold": 0.0},
-    default_score_weights=SCORE_WEIGHTS,
-)
-def make_xlt_textcat(
-    nlp: Language,
-    name: str,
-    model: Model[List[Doc], Floats2d],
-    threshold: float,
-    class_weights: Optional[Dict[str, float]],
-    label_smoothing: float,
-    probe_strength: float,
-    scorer: Optional[Callable],
-) -> "XltTextCat":
-    """Create a cross-lingual classifier for labels that exclude each other.
-
-    model (Model[List[Doc], Floats2d]): `spacy_xlt.TextCat.v1` or `spacy_xlt.SharedTransformer.v1`.
-    threshold (float): Not used for the prediction of exclusive labels; kept for spaCy's tools.
-    class_weights (Optional[Dict[str, float]]): What a document of a label counts in training;
-        1.0 for labels that are not named.
-    label_smoothing (float): Share of the gold probability spread evenly over all labels, in
-        [0, 1).
-    probe_strength (float): Inverse penalty of the linear probe that the head starts from; 0 for
-        a head of zeros.
-    scorer (Optional[Callable]): Scoring function.
-    """
-    return XltTextCat(
-        nlp.vocab,
-        model,
-        name,
-        exclusive=True,
-        threshold=threshold,
-        class_weights=class_weights,
-        label_smoothing=label_smoothing,
-        probe_strength=probe_strength,
-        scorer=scorer,
-    )
-
-
-@Language.factory(
-    "xlt_textcat_multilabel",
-    assigns=["doc.cats"],
-    default_config={**DEFAULT_CONFIG, "threshold": 0.5},
-    default_score_weights=SCORE_WEIGHTS,
-)
-def make_xlt_textcat_multilabel(
-    nlp: Language,
-    name: str,
-    model: Model[List[Doc], Floats2d],
-    threshold: float,
-    class_weights: Optional[Dict[str, float]],
-    label_smoothing: float,
-    probe_strength: float,
-    scorer: Optional[Callable],
-) -> "XltTextCat":
-    """Create a cross-lingual classifier for labels of which any number may hold.
-
-    threshold (float): Probability from which a label counts as predicted in scores.
-    All other arguments are those of `make_xlt_textcat`.
-    """
-    return XltTextCat(
-        nlp.vocab,
-        model,
-        name,
-        exclusive=False,
-        threshold=threshold,
-        class_weights=class_weights,
-        label_smoothing=label_smoothing,
-        probe_strength=probe_strength,
-        scorer=scorer,
-    )
-
-
-class XltTextCat(TrainablePipe):
+class XltTextCat(EncoderPipe):
     """Text classifier that is trained in one language and works in others.
 
     It reads `doc.text`, or in its place a translation by `xlt_translate`, and writes the
@@ -231,44 +120,9 @@ class XltTextCat(TrainablePipe):
         return list(self.cfg["labels"])
 
     @property
-    def encoder_record(self) -> EncoderRecord:
-        """Where the encoder came from and which variant it is; empty if a transformer has it."""
-        return {} if self._encoder_shim is None else self._encoder_shim.record
-
-    @property
     def exclusive(self) -> bool:
         """Whether labels exclude each other."""
         return bool(self.cfg["exclusive"])
-
-    @property
-    def reads_text(self) -> bool:
-        """Whether it needs nothing of a Doc but its text: it has an encoder of its own, or uses
-        that of another classifier."""
-        return self._encoder_shim is not None
-
-    @property
-    def _shim(self) -> "TextCatShim":
-        return cast("TextCatShim", self.model.get_ref("output_layer").shims[0])
-
-    @property
-    def _encoder_shim(self) -> Optional["TextCatShim"]:
-        """What holds the encoder that reads texts: its own, or that of the classifier whose encoder
-        it shares. None if a `transformer` component has it.
-
-        RAISES (ValueError): If that classifier is not in the pipeline.
-        """
-        if self._shim.reading is not None:
-            return self._shim
-        if self.model.has_ref("shared_vectors"):
-            upstream: Any = self.model.get_ref("shared_vectors").shims[0]
-            return cast("TextCatShim", upstream.owner)
-        return None
-
-    @property
-    def _tok2vec(self) -> Model[List[Doc], List[Floats2d]]:
-        """What makes the vectors of tokens where the component has no encoder of its own: a
-        listener without weights, or, after `nlp.replace_listeners`, a copy of what it heard."""
-        return self.model.get_ref("tok2vec")
 
     @property
     def support_missing_values(self) -> bool:
@@ -316,6 +170,11 @@ class XltTextCat(TrainablePipe):
             # Answers change, and forecasts were of those before.
             self.cfg["forecasts"] = {}
 
+    def _forget_measured(self) -> None:
+        """Drop what was fitted to, or measured of, weights that are no more."""
+        self.set_calibration({})
+        self.cfg["forecasts"] = {}
+
     def set_abstaining(self, abstain: str, *, zero_scores: bool = False) -> None:
         """Whether documents may get no answer, which `doc._.xlt_decisions` then tells.
 
@@ -325,12 +184,9 @@ class XltTextCat(TrainablePipe):
         RAISES (ValueError): If that is no way of abstaining, the calibration lacks what it needs,
             or there is nothing to give zeros to.
         """
-        if zero_scores and abstain == "none":
-            raise ValueError(
-                "Texts without an answer are to get scores of 0, but abstain is 'none', so there "
-                "are no such texts. Choose precision or coverage."
-            )
-        self.cfg["abstain"] = check_abstain(abstain, self.cfg["calibration"])
+        self.cfg["abstain"] = check_abstain(
+            abstain, self.cfg["calibration"], zero_scores=zero_scores
+        )
         self.cfg["zero_abstained"] = zero_scores
 
     def _to_read(self, docs: List[Doc]) -> List[Doc]:
@@ -357,57 +213,16 @@ class XltTextCat(TrainablePipe):
     def set_annotations(self, docs: Iterable[Doc], scores: numpy.ndarray) -> None:
         docs = list(docs)
         if self.cfg["abstain"] != "none":
-            scores = self._decide(docs, scores)
+            scores = write_answers(docs, self.name, scores, self.cfg)
         for doc, row in zip(docs, scores.tolist(), strict=True):
             doc.cats.update(zip(self.labels, row, strict=True))
         if self.cfg["warn"]:
-            self._set_warnings(docs)
-
-    def _set_warnings(self, docs: List[Doc]) -> None:
-        forecasts: Dict[str, StoredForecast] = self.cfg["forecasts"]
-        labelled_langs = [*self.cfg["train_langs"], *self.cfg["tuned_langs"]]
-        texts = [doc.text for doc in self._to_read(docs)]
-        for doc, text, share in zip(docs, texts, self._unknown_shares(texts), strict=True):
-            lang = known_language(doc) if forecasts else ""
-            warning = find_warning(
-                text, lang, share, forecasts=forecasts, labelled_langs=labelled_langs
-            )
-            set_doc_warning(doc, self.name, warning)
-
-    def _unknown_shares(self, texts: List[str]) -> List[float]:
-        if self._encoder_shim is None:  # another component divides texts into pieces
-            return [0.0] * len(texts)
-        return self._encoder_shim.unknown_shares(texts)
-
-    def _decide(self, docs: List[Doc], scores: numpy.ndarray) -> numpy.ndarray:
-        """Write who gets an answer; returns the scores for `doc.cats`."""
-        decisions = decide(
-            scores,
-            [known_language(doc) for doc in docs],
-            self.labels,
-            self.cfg["calibration"],
-            abstain=self.cfg["abstain"],
-            exclusive=self.exclusive,
-            threshold=self.cfg["threshold"],
-        )
-        write_decisions(docs, self.name, decisions, self.labels, exclusive=self.exclusive)
-        return scores * decisions.answered[:, None] if self.cfg["zero_abstained"] else scores
+            texts = [doc.text for doc in self._to_read(docs)]
+            write_warnings(docs, self.name, texts, self.unknown_shares(texts), self.cfg)
 
     def score(self, examples: Iterable[Example], **kwargs: Any) -> Dict[str, Any]:
         """Scores of the scorer, which also learns whose decisions to read."""
         return super().score(examples, component=self.name, **kwargs)
-
-    def embed(self, docs: Iterable[Doc]) -> Floats2d:
-        """The vector of each document that the head sees. Shape: (n_docs, width)"""
-        from ..layers.device import to_ops
-
-        shim = self._encoder_shim
-        if shim is None:
-            raise ValueError(
-                f"'{self.name}' shares its encoder with the pipeline; take vectors from the "
-                f"'transformer' component instead."
-            )
-        return to_ops(self.model.ops, shim.embed([doc.text for doc in docs]))
 
     def attribute(
         self, docs: Iterable[Doc], labels: Sequence[str], *, n_steps: int = 16
@@ -441,21 +256,6 @@ class XltTextCat(TrainablePipe):
         rows = [self.labels.index(label) for label in labels]
         return shim.attribute([doc.text for doc in docs], directions[rows], n_steps=n_steps)
 
-    def find_pieces(self, docs: Iterable[Doc]) -> Optional[List[numpy.ndarray]]:
-        """Characters of each document's word pieces, from and up to; None if it has no tokenizer
-        of its own. Shape of each: (n_pieces, 2)"""
-        tokenizer = None if self._encoder_shim is None else self._encoder_shim.tokenizer
-        if tokenizer is None:
-            return None
-        return [offsets for _, offsets in tokenizer.encode_with_offsets([d.text for d in docs])]
-
-    def count_pieces(self, texts: Sequence[str]) -> List[Tuple[int, int]]:
-        """Word pieces of each text, and how many of them the encoder cannot read.
-
-        RETURNS (List[Tuple[int, int]]): Empty if another component divides texts into pieces.
-        """
-        return [] if self._encoder_shim is None else self._encoder_shim.count_pieces(texts)
-
     def set_forecasts(self, forecasts: Dict[str, StoredForecast]) -> None:
         """Keep what to expect in languages without labels, for warnings (`doc._.xlt_warning`).
 
@@ -463,13 +263,6 @@ class XltTextCat(TrainablePipe):
         RAISES (ValueError): If a tag is no language.
         """
         self.cfg["forecasts"] = {standardize_language(k): v for k, v in forecasts.items()}
-
-    def prepare_encoder_run(self, texts: List[str]) -> "EncoderRun":
-        """The encoder's part of predicting texts, ready to be timed; see `layers.timing`.
-
-        RAISES (ValueError): If the component shares its encoder with the pipeline.
-        """
-        return self._shim.prepare_encoder_run(texts)
 
     # -- training ---------------------------------------------------------------------------
 
@@ -541,12 +334,11 @@ class XltTextCat(TrainablePipe):
                 f"spacy xlt forecast.",
                 stacklevel=3,
             )
-            self.set_calibration({})
-            self.cfg["forecasts"] = {}
-        known = {"", *self.cfg["train_langs"], *self.cfg["tuned_langs"]}
-        new = _languages(eg for eg in examples if eg.reference.cats) - known
+            self._forget_measured()
+        tuned = self.cfg["tuned_langs"]
+        new = labelled_languages(examples) - {*self.cfg["train_langs"], *tuned}
         if new:
-            self.cfg["tuned_langs"] = sorted({*self.cfg["tuned_langs"], *new})
+            self.cfg["tuned_langs"] = sorted({*tuned, *new})
 
     def _learn(self, docs: List[Doc], gold: Gold, scale: float) -> float:
         """Add the gradients of some documents, times a factor. RETURNS (float): Summed loss."""
@@ -607,8 +399,7 @@ class XltTextCat(TrainablePipe):
         record = cast(EncoderRecord, {k: v for k, v in shim.record.items() if k != "files"})
         record["name"] = f"{record.get('name', 'unnamed')} (layers {kept})"
         shim.set_classifier(keep_layers(shim.classifier, layers), shim.tokenizer, record)
-        self.set_calibration({})
-        self.cfg["forecasts"] = {}
+        self._forget_measured()
 
     def prepare_distillation(self, student: "XltTextCat", *, temperature: float) -> "Distillation":
         """Steps of a copy of this component, which kept some layers only, towards this one.
@@ -621,60 +412,6 @@ class XltTextCat(TrainablePipe):
         return Distillation(
             self._shim, student._shim, exclusive=self.exclusive, temperature=temperature
         )
-
-    @property
-    def n_layers(self) -> int:
-        """Layers of its encoder; 0 if it shares one."""
-        encoder = self._shim.classifier.encoder
-        return 0 if encoder is None else encoder.n_layers
-
-    def merge_adapter(self) -> bool:
-        """Let LoRA become part of the encoder's weights. False if there is none."""
-        return self._shim.merge_adapter()
-
-    def share_encoder(self, other: "XltTextCat") -> bool:
-        """Use another classifier's encoder if it is the same, so that it runs once for both.
-
-        For prediction only. RETURNS (bool): False if they differ.
-        """
-        return self._shim.share_encoder(other._shim)
-
-    # spaCy introduces components that have all of these to those after them. Nothing is handed
-    # over, so there is nothing to list: a head asks for the vectors of texts when it needs them.
-    listeners: Sequence[Model] = ()
-    listening_components: Sequence[str] = ()
-    listener_map: Dict[str, Sequence[Model]] = {}
-
-    def add_listener(self, listener: Model, component_name: str) -> None:
-        """Nothing."""
-
-    def remove_listener(self, listener: Model, component_name: str) -> bool:
-        """Nothing."""
-        return False
-
-    def find_listeners(self, component: Any) -> None:
-        """Let a classifier after this one share its encoder, if it was told to."""
-        if isinstance(component, XltTextCat) and component.model.has_ref("shared_vectors"):
-            upstream: Any = component.model.get_ref("shared_vectors").shims[0]
-            if upstream.upstream == self.name and self._shim.reading is not None:
-                upstream.link(self._shim)
-
-    def set_run_length(self, n_steps: int) -> None:
-        """Tell how many steps the run will have; called by `spacy_xlt.run_length.v1`."""
-        self._shim.set_run_length(n_steps)
-
-    @property
-    def has_gradients(self) -> bool:
-        """Whether it is in the middle of a step: `update` was called, `finish_update` not yet."""
-        return self._shim.weight_seen > 0.0
-
-    def training_state(self) -> "TrainingState":
-        """What a run needs to go on from here, between two steps."""
-        return self._shim.training_state()
-
-    def set_training_state(self, state: "TrainingState") -> None:
-        """Go on from a state. RAISES (ValueError): If it is that of another classifier."""
-        self._shim.set_training_state(state)
 
     # -- labels and weights to start from ---------------------------------------------------
 
@@ -734,20 +471,15 @@ class XltTextCat(TrainablePipe):
             exclusive=self.exclusive,
             name=self.name,
         )
-        self.set_calibration({})
-        self.cfg["forecasts"] = {}
+        self._forget_measured()
         check_class_weights(self.class_weights, self.labels, name=self.name)
         for label in self.labels:
             self.vocab.strings.add(label)
         self.cfg["positive_label"] = check_positive_label(
             positive_label, self.labels, name=self.name
         )
-        # Texts without labels are no source, and nothing is tuned to them.
-        labelled = [eg for eg in examples if eg.reference.cats]
-        self.cfg["train_langs"] = self._choose_langs(labelled, train_langs, started)
-        tuned = _languages(labelled)
-        tuned.update([] if started is None else started.tuned_langs)
-        self.cfg["tuned_langs"] = sorted(tuned - {"", *self.cfg["train_langs"]})
+        sources, tuned = choose_langs(examples, train_langs, started)
+        self.cfg.update(train_langs=sources, tuned_langs=tuned)
         if started is not None:
             self._shim.from_disk(started.weights_path)
             if untouched_share > 0.0:
@@ -770,7 +502,7 @@ class XltTextCat(TrainablePipe):
             self._remember(examples)
         if self._shim.settings.ngram_share:
             self._fit_ngrams(examples)
-        self._shim.langs = sorted(_languages(examples) - {""})
+        self._shim.langs = sorted(languages_of(examples))
 
     def _initialize_shared(self, examples: List[Example]) -> None:
         self.model.get_ref("output_layer").set_dim("nO", len(self.labels), force=True)
@@ -838,15 +570,6 @@ class XltTextCat(TrainablePipe):
         counted = numpy.flatnonzero(gold.weights > 0.0).tolist()
         return [examples[i].reference.text for i in counted], gold.select(counted)
 
-    def _choose_langs(
-        self, examples: List[Example], declared: Optional[List[str]], started: Optional[Started]
-    ) -> List[str]:
-        if declared is not None:
-            return [standardize_language(lang) for lang in declared]
-        if started is not None and started.train_langs:
-            return list(started.train_langs)
-        return sorted(_languages(examples) - {""})
-
     def add_label(self, label: str) -> int:
         """Add a label, also to a trained component; its probability starts low or even.
 
@@ -881,8 +604,7 @@ class XltTextCat(TrainablePipe):
         from ..layers.soup import average_trained
 
         self._shim.set_trained(average_trained([pipe._shim for pipe in pipes], names, shares))
-        self.set_calibration({})
-        self.cfg["forecasts"] = {}
+        self._forget_measured()
         for key in ("train_langs", "tuned_langs"):
             self.cfg[key] = sorted({lang for pipe in pipes for lang in pipe.cfg[key]})
 
@@ -913,11 +635,6 @@ class XltTextCat(TrainablePipe):
             readers["tok2vec"] = lambda p: self._tok2vec.from_bytes(p.read_bytes())
         util.from_disk(path, readers, exclude)
         return self
-
-
-def _languages(examples: Iterable[Example]) -> Set[str]:
-    """Standard tags of the languages of examples, "" where one is unknown."""
-    return {get_doc_language(eg.reference) for eg in examples}
 
 
 @contextmanager

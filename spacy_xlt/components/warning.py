@@ -1,10 +1,11 @@
 """Why the labels of a document should not be trusted: what `doc._.xlt_warning` says."""
 
-from typing import Iterable, List, Mapping, Optional
+from typing import Any, Iterable, List, Mapping, Optional, Sequence
 
+from spacy.tokens import Doc
 from typing_extensions import TypedDict
 
-from ..languages import language_name, without_territory
+from ..languages import known_language, language_name, set_doc_warning, without_territory
 
 # Unreadable words in a row are one unknown piece, often with a space of its own: from this share
 # of the pieces on, two words in five cannot be read.
@@ -27,6 +28,30 @@ class StoredForecast(TypedDict):
     interval: List[float]
     alarm: bool
     reason: str
+
+
+def write_warnings(
+    docs: Sequence[Doc],
+    name: str,
+    texts: Sequence[str],
+    unknown_shares: Sequence[float],
+    cfg: Mapping[str, Any],
+) -> None:
+    """Record what speaks against trusting a component's labels in `doc._.xlt_warning`.
+
+    name (str): The component.
+    texts (Sequence[str]): What it read in the place of each document.
+    unknown_shares (Sequence[float]): Share of each text's pieces that the encoder cannot read.
+    cfg (Mapping[str, Any]): Its settings, as `XltTextCat` has them.
+    """
+    forecasts: Mapping[str, StoredForecast] = cfg["forecasts"]
+    labelled_langs = [*cfg["train_langs"], *cfg["tuned_langs"]]
+    for doc, text, share in zip(docs, texts, unknown_shares, strict=True):
+        lang = known_language(doc) if forecasts else ""
+        warning = find_warning(
+            text, lang, share, forecasts=forecasts, labelled_langs=labelled_langs
+        )
+        set_doc_warning(doc, name, warning)
 
 
 def find_warning(

@@ -1,7 +1,7 @@
 """Which word pieces of a text made a classifier's decision: integrated gradients."""
 
 from dataclasses import dataclass
-from typing import Callable, List, Optional, Sequence, Union
+from typing import List, Sequence, Union
 
 import numpy
 import torch
@@ -11,12 +11,7 @@ from torch.nn import functional as F
 from ..compat import require
 from .classifier import TextClassifier
 from .dropout import Dropout
-from .windows import WindowBatch
-
-# From documents as rows of a table of vectors, and the rows that start and end every window.
-CutIntoBatches = Callable[
-    [Sequence[numpy.ndarray], Sequence[int], Sequence[int]], List[WindowBatch]
-]
+from .text_reader import TextReader
 
 
 @dataclass(frozen=True)
@@ -58,10 +53,9 @@ class PathToText:
 
     classifier (TextClassifier): The classifier, with an encoder and without dropout.
     ids (numpy.ndarray): Pieces of the text, at least one. Shape: (n_pieces,)
-    before, after (Sequence[int]): Pieces that start and end every window.
-    blank_id (Optional[int]): The piece that says nothing; None for the zero vector.
+    reader (TextReader): Cuts texts into windows. Without a piece that says nothing, zero vectors
+        take its place.
     direction (Tensor): What each label's logit counts in the score. Shape: (n_labels,)
-    cut (CutIntoBatches): Cuts into windows as in prediction.
     dtype (torch.dtype): Arithmetic of the encoder's matrix products.
     """
 
@@ -70,20 +64,17 @@ class PathToText:
         classifier: TextClassifier,
         ids: numpy.ndarray,
         *,
-        before: Sequence[int],
-        after: Sequence[int],
-        blank_id: Optional[int],
+        reader: TextReader,
         direction: Tensor,
-        cut: CutIntoBatches,
         dtype: torch.dtype,
     ):
         self.classifier = classifier
+        self.reader = reader
         self.direction = direction
-        self.cut = cut
         self.dtype = dtype
-        self.n_before, self.n_after = len(before), len(after)
-        self.special = self._look_up([*before, *after])
+        self.special = self._look_up([*reader.before, *reader.after])
         self.end = self._look_up(ids)[None]
+        blank_id = reader.tokenizer.blank_id
         blank = [] if blank_id is None else [blank_id]
         # the sum of no vectors is the zero vector
         self.start = self._look_up(blank).sum(dim=0).expand_as(self.end)
@@ -102,14 +93,42 @@ class PathToText:
         """
         n_texts, n_pieces, width = vectors.shape
         n_rows = n_texts * n_pieces
-        batches = self.cut(
+        first_after = n_rows + len(self.reader.before)
+        batches = self.reader.cut_whole(
             list(numpy.arange(n_rows).reshape(n_texts, n_pieces)),
-            range(n_rows, n_rows + self.n_before),
-            range(n_rows + self.n_before, n_rows + self.n_before + self.n_after),
+            range(n_rows, first_after),
+            range(first_after, first_after + len(self.reader.after)),
         )
         rows = torch.cat([vectors.reshape(n_rows, width), self.special])
         pooled = self.classifier.pool(batches, n_texts, self.dtype, Dropout(0.0), vectors=rows)
         return self.classifier.head(pooled).float() @ self.direction
+
+
+def attribute_texts(
+    classifier: TextClassifier,
+    reader: TextReader,
+    texts: Sequence[str],
+    directions: numpy.ndarray,
+    *,
+    dtype: torch.dtype,
+    n_steps: int,
+) -> List[PieceAttribution]:
+    """What each piece of texts adds to a score; a text without pieces has a score of nothing.
+
+    directions (numpy.ndarray): What each logit counts in it. Shape: (n_texts, n_labels)
+    All other arguments are those of `PathToText` and `attribute_pieces`.
+    """
+    found = []
+    encoded = reader.tokenizer.encode_with_offsets(texts)
+    for (ids, offsets), direction in zip(encoded, directions, strict=True):
+        if not ids.size:
+            found.append(PieceAttribution(offsets, numpy.zeros(0, dtype="f"), 0.0))
+            continue
+        counts = torch.as_tensor(direction, dtype=torch.float32).to(classifier.device)
+        path = PathToText(classifier, ids, reader=reader, direction=counts, dtype=dtype)
+        n_at_once = max(1, reader.max_train_pieces // ids.size)
+        found.append(attribute_pieces(path, offsets, n_steps=n_steps, n_at_once=n_at_once))
+    return found
 
 
 def attribute_pieces(

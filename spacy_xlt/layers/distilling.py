@@ -127,7 +127,7 @@ class Distillation:
         return loss / len(texts)
 
     def _add_gradients(self, texts: Sequence[str], others: Sequence[numpy.ndarray]) -> float:
-        batches = self.student.training_batches(texts)
+        batches = self.student.reader.training_batches(texts)
         if not batches:  # no text has a piece
             return 0.0
         classifier = self.student.classifier.train()

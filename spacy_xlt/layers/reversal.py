@@ -26,9 +26,17 @@ class LanguageCritic:
     langs (Sequence[str]): The languages, in the same order in all processes.
     width (int): Length of the vectors.
     weight (float): What its loss counts for the encoder at the end of the run.
+    RAISES (ValueError): If there are no languages to tell apart.
     """
 
     def __init__(self, langs: Sequence[str], width: int, weight: float, device: torch.device):
+        if len(langs) < 2:
+            raise ValueError(
+                f"language_reversal is {weight}, but the training corpus has the languages "
+                f"{list(langs)}; it needs at least 2. Put texts without labels in the target "
+                f"languages beside those of the source, with their language recorded, or set "
+                f"it to 0.0 in the component's model.robust."
+            )
         self.weight = weight
         self._index: Dict[str, int] = {lang: i for i, lang in enumerate(langs)}
         self._linear = nn.Linear(width, len(langs), device=device)

@@ -1,10 +1,12 @@
-"""Heads that share the encoder of another classifier in the pipeline."""
+"""Classifiers that share the encoder of another one in the pipeline."""
 
-from typing import Any, Callable, List, Optional, Tuple
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
+import torch
 from spacy.tokens import Doc
 from thinc.api import Model, Optimizer, Shim, chain
 from thinc.types import Floats2d
+from torch import Tensor
 
 from .shim import TextCatShim
 from .textcat import make_textcat
@@ -77,3 +79,40 @@ def forward(
     texts = [doc.text for doc in X]
     vectors = shim.owner.features(texts) if is_train else shim.owner.embed(texts).cpu().numpy()
     return model.ops.asarray2f(vectors), lambda dY: []
+
+
+def share_encoder(shim: TextCatShim, other: TextCatShim) -> bool:
+    """Let a classifier use another one's encoder if it gives the same vectors as its own.
+
+    For prediction only: the encoder runs once for a batch that both classify, and that of `shim`
+    is forgotten.
+
+    RETURNS (bool): False if they differ.
+    """
+    if not shim.is_ready or not other.is_ready or _describe(shim) != _describe(other):
+        return False
+    mine, theirs = _encoder_tensors(shim), _encoder_tensors(other)
+    same = (
+        tensor.dtype == theirs[name].dtype and torch.equal(tensor, theirs[name])
+        for name, tensor in mine.items()
+    )
+    if not mine or mine.keys() != theirs.keys() or not all(same):
+        return False
+    shim.use_encoder_of(other)
+    return True
+
+
+def _describe(shim: TextCatShim) -> Tuple[Any, ...]:
+    """All that vectors depend on besides weights."""
+    encoder = shim.classifier.encoder
+    if encoder is None:
+        return ()
+    return (
+        shim.reader.reading,
+        (shim.dtype, shim.classifier.device, shim.settings.max_predict_pieces),
+        (encoder.to_json(), encoder.adapter, shim.reader.tokenizer.to_json()),
+    )
+
+
+def _encoder_tensors(shim: TextCatShim) -> Dict[str, Tensor]:
+    return {name: t for name, t in shim.tensors().items() if name.startswith("encoder.")}

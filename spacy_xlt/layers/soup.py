@@ -1,6 +1,5 @@
 """The mean of the weights of several training runs that have one start."""
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Dict, Sequence
 
 import torch
@@ -84,13 +83,12 @@ def _check_fit(first: "TextCatShim", other: "TextCatShim", first_name: str, name
 def _describe(shim: "TextCatShim") -> Dict[str, Any]:
     """What classifiers must have in common, by what it is called in messages."""
     encoder = shim.classifier.encoder
-    assert encoder is not None and shim.tokenizer is not None and shim.reading is not None
-    reading = replace(shim.reading, path=None, pooling=shim.pooling, prefix=shim.prefix)
+    assert encoder is not None
     return {
         "kind of encoder": encoder.model_type,
         "shape of the encoder": encoder.to_json(),
-        "tokenizer": shim.tokenizer.to_json(),
-        "settings of model.encoder": reading,
+        "tokenizer": shim.reader.tokenizer.to_json(),
+        "settings of model.encoder": shim.reader.reading,
         "frozen weights": shim.frozen_names(),
         "shapes of weights": {name: tuple(t.shape) for name, t in shim.tensors().items()},
     }

@@ -2,9 +2,13 @@
 
 import time
 from dataclasses import dataclass
-from typing import Callable
+from typing import Callable, Sequence
 
 import torch
+
+from .dropout import Dropout
+from .encoder import Encoder, linear_parameters
+from .windows import WindowBatch
 
 # Rows and columns of the product that the machine's rate is measured with: those of the first
 # linear map of a small encoder's inner layer, and a batch of some twenty sentences.
@@ -32,6 +36,34 @@ class EncoderRun:
     precision: str
     n_threads: int
     product_rate: float
+
+
+def prepare_run(
+    encoder: Encoder, batches: Sequence[WindowBatch], device: torch.device, dtype: torch.dtype
+) -> EncoderRun:
+    """An encoder's work on batches.
+
+    encoder (Encoder): Prepared for prediction in `dtype`, on `device`.
+    """
+
+    def run() -> None:
+        last = torch.zeros(1)
+        with torch.inference_mode():
+            for batch in batches:
+                last = encoder(batch, dtype=dtype, dropout=Dropout(0.0))
+        last.sum().item()  # waits for a GPU
+
+    n_pieces = sum(batch.ids.size for batch in batches)
+    weights = (p.numel() for p in linear_parameters(encoder) if p.ndim == 2)
+    return EncoderRun(
+        run=run,
+        n_pieces=n_pieces,
+        n_operations=2 * n_pieces * sum(weights),
+        device=str(device),
+        precision=precision_name(dtype),
+        n_threads=torch.get_num_threads(),
+        product_rate=measure_product_rate(device, dtype),
+    )
 
 
 def measure_product_rate(

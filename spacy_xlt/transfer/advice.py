@@ -4,9 +4,10 @@ from dataclasses import dataclass, field
 from typing import Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
 
 from ..corpora.checks import MAX_UNKNOWN_SHARE
+from ..evaluation.gains import Gain, find_gain, measured_gains
 from ..languages import language_name
 from ..pieces import MANY_PIECES
-from .recipes import BASELINE, RECIPES, Gain, Recipe, find_gain, measured_gains
+from .recipes import BASELINE, RECIPES, Recipe
 
 # Target labels per class that are this many times more, or fewer, than those of a measurement.
 FAR_FROM_MEASURED = 3.0

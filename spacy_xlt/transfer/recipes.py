@@ -1,18 +1,9 @@
-"""Ways of carrying a classifier into another language, as a table: what each trains, what it needs,
-how long it takes and what it brought where it was measured."""
+"""Ways of carrying a classifier into another language, as a table: what each trains, what it needs
+and how long it takes."""
 
-import functools
-import json
-import math
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Dict, Optional, Sequence, Tuple
+from typing import Dict, Tuple
 
-from pydantic import TypeAdapter
-
-# Written by tests/benchmarks/transfer.py, from the same runs as the table in the README.
-GAINS_FILE = Path(__file__).with_name("measured_gains.json")
-GAINS_FORMAT = "spacy_xlt.measured_gains.v1"
 # What all gains are against.
 BASELINE = "zero_shot"
 
@@ -64,6 +55,16 @@ class Recipe:
     commands: Tuple[str, ...] = ()
 
 
+def _train(recipe: str, name: str, *more: str) -> Tuple[str, str]:
+    """Command lines that train a recipe under another name, with more on the first of them."""
+    given = "--train {train} --dev {dev} --encoder {encoder} --source-langs {source_lang}"
+    fill = f"python -m spacy xlt transfer {recipe} --output {name}.cfg"
+    train = f"python -m spacy xlt train {name}.cfg --output training/{name}"
+    return " ".join((fill, given, *more)), train
+
+
+# Of `frozen`: training texts vote.
+_VOTES = "--components.textcat.model.neighbours 10"
 _TABLE = (
     Recipe(
         "zero_shot",
@@ -83,10 +84,7 @@ _TABLE = (
         Needs(start=True),
         time=0.1,
         commands=(
-            "python -m spacy xlt transfer frozen --output neighbours.cfg --train {train} "
-            "--dev {dev} --encoder {encoder} --source-langs {source_lang} "
-            "--components.textcat.model.neighbours 10",
-            "python -m spacy xlt train neighbours.cfg --output training/neighbours",
+            *_train("frozen", "neighbours", _VOTES),
             "python -m spacy xlt ensemble {start} training/neighbours/model-best "
             "--output training/mixed",
         ),
@@ -103,13 +101,8 @@ _TABLE = (
         "the best we have without target text; twice the time of prediction is no matter",
         time=1.4,
         commands=(
-            "python -m spacy xlt transfer agree --output twice.cfg --train {train} --dev {dev} "
-            "--encoder {encoder} --source-langs {source_lang}",
-            "python -m spacy xlt train twice.cfg --output training/twice",
-            "python -m spacy xlt transfer frozen --output votes.cfg --train {train} --dev {dev} "
-            "--encoder {encoder} --source-langs {source_lang} "
-            "--components.textcat.model.neighbours 10",
-            "python -m spacy xlt train votes.cfg --output training/votes",
+            *_train("agree", "twice"),
+            *_train("frozen", "votes", _VOTES),
             "python -m spacy xlt ensemble training/twice/model-best training/votes/model-best "
             "--output training/agree_mixed",
         ),
@@ -204,59 +197,3 @@ _TABLE = (
 )
 # By name; a new config needs an entry, which may also be of a recipe without one.
 RECIPES: Dict[str, Recipe] = {recipe.name: recipe for recipe in _TABLE}
-
-
-@dataclass(frozen=True)
-class Gain:
-    """What a recipe brought over the baseline, in points of accuracy.
-
-    recipe (str): The recipe.
-    labels_per_class (Optional[int]): Target labels per class and language that it had; None for
-        none.
-    mean (float): Mean over languages and runs.
-    interval (Optional[Tuple[float, float]]): 95 % interval; None of too few languages.
-    by_sentence (bool): Whether the interval is from drawing sentences, or from how languages
-        differ.
-    langs (Tuple[str, ...]): Languages it is the mean over.
-    n_runs (int): Runs: seeds, or draws in each language.
-    time (Optional[float]): Time of training as a multiple of the baseline's, as measured.
-    source (str): Where the runs are kept.
-    """
-
-    recipe: str
-    labels_per_class: Optional[int]
-    mean: float
-    interval: Optional[Tuple[float, float]]
-    by_sentence: bool
-    langs: Tuple[str, ...]
-    n_runs: int
-    time: Optional[float]
-    source: str
-
-    @property
-    def is_sure(self) -> bool:
-        """Whether the interval is above 0."""
-        return self.interval is not None and self.interval[0] > 0.0
-
-
-_GAINS = TypeAdapter(Tuple[Gain, ...])
-
-
-@functools.lru_cache(maxsize=1)
-def measured_gains() -> Tuple[Gain, ...]:
-    """All gains that were measured."""
-    return _GAINS.validate_python(json.loads(GAINS_FILE.read_text(encoding="utf8"))["gains"])
-
-
-def find_gain(recipe: str, labels_per_class: float, gains: Sequence[Gain]) -> Optional[Gain]:
-    """The measurement of a recipe that is nearest to a number of target labels; None if there is
-    none.
-
-    labels_per_class (float): Target labels per class that there are.
-    gains (Sequence[Gain]): Where to look.
-    """
-
-    def distance(gain: Gain) -> float:
-        return abs(math.log1p(gain.labels_per_class or 0) - math.log1p(labels_per_class))
-
-    return min((gain for gain in gains if gain.recipe == recipe), key=distance, default=None)

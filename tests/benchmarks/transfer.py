@@ -20,8 +20,8 @@ A file with `runs` holds several, each with its `lang`, `accuracy` and `correct`
 share. Earlier runs give way to new ones of the same recipe from the same half.
 
 Gains are against runs of the baseline from the same half of the labels, with the same seeds where
-there are such. Both the README and spacy_xlt/transfer/measured_gains.json are written, so that they
-cannot disagree.
+there are such. Both the README and spacy_xlt/evaluation/measured_gains.json are written, so that
+they cannot disagree.
 """
 
 import json
@@ -35,7 +35,8 @@ import typer
 from readme import README, with_part
 from scipy import stats
 
-from spacy_xlt.transfer.recipes import BASELINE, GAINS_FILE, GAINS_FORMAT, RECIPES, Needs
+from spacy_xlt.evaluation.gains import GAINS_FILE, GAINS_FORMAT
+from spacy_xlt.transfer.recipes import BASELINE, RECIPES, Needs
 
 RESULTS = runs.RESULTS / "transfer"
 # Folders of earlier runs; of these, only recipes that are configs now count.
@@ -73,7 +74,7 @@ class Setting(NamedTuple):
 
 
 class Row(NamedTuple):
-    """What the runs of a setting add up to; see `spacy_xlt.transfer.recipes.Gain`.
+    """What the runs of a setting add up to; see `spacy_xlt.evaluation.gains.Gain`.
 
     mean, unseen (Optional[float]): Accuracy over its targets, and over those of them that never
         chose a setting; None if there are none.

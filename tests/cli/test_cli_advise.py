@@ -8,8 +8,9 @@ from spacy.vocab import Vocab
 
 from spacy_xlt.cli.advise import format_gain
 from spacy_xlt.corpora.layout import Corpus, doc_to_row, write_corpus
+from spacy_xlt.evaluation.gains import Gain
 from spacy_xlt.languages import set_doc_language
-from spacy_xlt.transfer.recipes import RECIPES, Gain, Needs, Recipe
+from spacy_xlt.transfer.recipes import RECIPES, Needs, Recipe
 
 
 def rows_of(lang, split, *, every=1):

@@ -62,7 +62,7 @@ def test_the_steps_of_a_real_run(make_config):
     log = StringIO()
     train_loop(nlp, stdout=log)
     assert shim.n_steps == 7
-    assert shim._mean.n_steps == 5  # the last 70 % of 7
+    assert shim.steps.n_averaged == 5  # the last 70 % of 7
     rows = [line.split() for line in log.getvalue().splitlines()]
     assert [row[1] for row in rows if row and row[0].isdigit()] == ["0", "3", "6"]
 

@@ -6,8 +6,10 @@ from spacy_xlt.evaluation.advice import (
     compare_runs,
     find_warnings,
     further_steps,
+    gain_of_labels,
     next_step,
 )
+from spacy_xlt.evaluation.gains import Gain, measured_gains
 
 
 def warnings_of(evaluation, start):
@@ -106,9 +108,9 @@ def test_the_next_step_doubts_the_encoder_where_it_guesses(evaluate):
 
 
 def test_the_next_step_says_what_it_brought_elsewhere(evaluate):
-    assert "brought 2.5 to 3.5 points" in next_step(
-        evaluate(rows("en", 60, 3) + rows("de", 60, 30))
-    )
+    text = next_step(evaluate(rows("en", 60, 3) + rows("de", 60, 30)))
+    assert "fine-tune on a few hundred labelled documents" in text
+    assert gain_of_labels(measured_gains()) in text and "labels per class brought" in text
 
 
 def test_calibration_is_advised_where_probabilities_are_off(evaluate):
@@ -140,3 +142,17 @@ def test_runs_on_other_files_or_labels_are_told(evaluate):
     signature = {**one["signature"], "corpora": [{"path": "x", "sha256": "2"}]}
     (text,) = compare_runs([one, {**one, "name": "two", "signature": signature}])
     assert text.startswith("one and two were not measured on the same files")
+
+
+def make_gain(labels_per_class, interval=(-0.5, 1.5), langs=("sw", "yo")):
+    return Gain("few_shot", labels_per_class, 1.25, interval, True, langs, 3, None, "assets/x")
+
+
+def test_what_labels_brought_is_told_as_it_was_measured():
+    gains = [make_gain(32), make_gain(None), make_gain(8, None, ("sw",))]
+    assert gain_of_labels(gains) == (
+        " On SIB-200 8 labels per class brought +1.2 (no interval) points in 1 language "
+        "(few_shot), 32 labels per class brought +1.2 (-0.5 to +1.5) points in 2 languages "
+        "(few_shot)."
+    )
+    assert gain_of_labels([make_gain(None)]) == gain_of_labels([]) == ""

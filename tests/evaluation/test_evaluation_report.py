@@ -383,7 +383,7 @@ def test_thin_data_makes_a_report_all_the_same(evaluate, rows, n_runs):
 def test_the_templates_are_part_of_the_package():
     config = configparser.ConfigParser()
     config.read(Path(__file__).parents[2] / "setup.cfg")
-    assert config["options.package_data"]["spacy_xlt.evaluation"].split() == ["templates/*"]
+    assert "templates/*" in config["options.package_data"]["spacy_xlt.evaluation"].split(", ")
     assert {path.name for path in TEMPLATES.iterdir()} == {
         "explanations.html.jinja",
         "report.html.jinja",

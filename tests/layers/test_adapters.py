@@ -254,7 +254,7 @@ def test_averages_are_what_predicts(make_shim):
     shim = make_shim(adapter=LORA)
     shim.set_run_length(4)
     train(shim, 4, optimizer=Adam(1e-2))
-    assert set(shim._averages()) == {n for n, p in shim._trainable()}
+    assert set(shim.steps.averages()) == set(shim.tensors()) - set(shim.frozen_names())
     other = copy.deepcopy(shim)
     assert torch.equal(other.predict(TEXTS), shim.predict(TEXTS))
 

@@ -26,7 +26,7 @@ def test_weights_sum_up_to_the_score_less_that_of_nothing(make_shim, model_type)
     shim = strong(make_shim(model_type))
     for text, found in zip(TEXTS, attribute(shim, TEXTS), strict=True):
         assert found.weights.sum() == pytest.approx(found.total, rel=0.02, abs=2e-3)
-        assert len(found.weights) == len(found.offsets) == len(shim.encode([text])[0])
+        assert len(found.weights) == len(found.offsets) == len(shim.reader.encode([text])[0])
         assert (abs(found.total) > 1e-3) == bool(text)
 
 
@@ -42,7 +42,7 @@ def test_pooling_and_unit_length(make_shim, pooling, normalize):
 def test_against_captum_on_a_plain_transformer(make_shim, monkeypatch, masked):
     shim = strong(make_shim(reading={"prefix": ""}))
     monkeypatch.setattr(shim.tokenizer, "blank_id", 7 if masked else None)
-    (ids,) = shim.encode(TEXTS[:1])
+    (ids,) = shim.reader.encode(TEXTS[:1])
     bert, head = tiny.make_transformer("bert"), shim.classifier.head
     table = bert.get_input_embeddings()
 

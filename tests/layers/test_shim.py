@@ -1,5 +1,4 @@
 import copy
-import json
 import pickle
 import warnings
 
@@ -41,7 +40,7 @@ def weights(shim):
 def test_an_empty_shim_says_what_to_do(make_shim):
     shim = make_shim(ready=False)
     assert not shim.is_ready
-    for action in (shim.predict, shim.embed, shim.encode, shim.begin_update, shim.plan_updates):
+    for action in (shim.predict, shim.embed, shim.begin_update, shim.plan_updates):
         with pytest.raises(ValueError, match=r"no weights yet\. Call nlp\.initialize"):
             action(["text"])
     shim.finish_update(Adam(1e-4))
@@ -115,7 +114,7 @@ def test_a_text_of_20000_chinese_characters_is_read_in_bounded_chunks(make_shim,
     monkeypatch.setattr(encoder_class, "forward", count)
     (logits,) = shim.predict([text])
     assert logits.isfinite().all()
-    n_pieces = shim.encode([text])[0].size
+    n_pieces = shim.reader.encode([text])[0].size
     assert max(sizes) <= 256
     assert sum(sizes) >= n_pieces
     # the whole text counts, not its start
@@ -160,25 +159,6 @@ def test_the_prefix_is_as_if_it_stood_in_the_text(make_shim):
     ):
         found = make_shim(reading=reading).embed(texts)
         torch.testing.assert_close(found, reference(texts, before=before), atol=1e-4, rtol=1e-4)
-
-
-def test_pooling_comes_from_the_setting_then_the_record_then_the_mean(make_shim, tmp_path):
-    path = tiny.make_encoder(tmp_path / "cls", "bert")
-    (path / "xlt_encoder.json").write_text(json.dumps({"pooling": "cls"}), encoding="utf8")
-    assert make_shim(reading={"path": str(path)}).pooling == "cls"
-    assert make_shim(reading={"path": str(path), "pooling": "last"}).pooling == "last"
-    assert make_shim().pooling == "mean"
-    assert make_shim(reading={"path": str(path), "prefix": None}).prefix == ""
-    (path / "xlt_encoder.json").unlink()
-    assert make_shim(reading={"path": str(path)}).pooling == "mean"
-
-
-@pytest.mark.parametrize("model_type", ["xlnet", "gpt2"])
-def test_encoders_that_read_left_to_right_pool_the_last_piece(make_shim, tmp_path, model_type):
-    path = tiny.make_encoder(tmp_path / model_type, model_type, record=False)
-    shim = make_shim(model_type, reading={"path": str(path)})
-    assert shim.pooling == "last"
-    assert make_shim(model_type, reading={"path": str(path), "pooling": "mean"}).pooling == "mean"
 
 
 def test_windows_are_no_longer_than_the_encoder_reads(make_shim):
@@ -390,11 +370,12 @@ def test_a_cached_feature_cannot_be_changed_by_training(make_shim):
 
 def test_caches_have_a_limit_and_prediction_does_not_use_them(make_shim):
     shim = make_shim()
-    assert shim._pieces.max_bytes == shim._features.max_bytes == CACHE_BYTES
+    pieces = shim.reader._pieces
+    assert pieces.max_bytes == shim._features.max_bytes == CACHE_BYTES
     shim.predict(TEXTS)
-    assert len(shim._pieces) == len(shim._features) == 0
+    assert len(pieces) == len(shim._features) == 0
     train(shim, 1)
-    assert len(shim._pieces) == 3 and len(shim._features) == 0
+    assert len(pieces) == 3 and len(shim._features) == 0
 
 
 def test_a_diverged_gradient_is_an_error(make_shim):
@@ -461,7 +442,7 @@ def test_how_many_steps_are_averaged(make_shim, average_last, run_length, n_aver
     shim = make_shim(average_last=average_last)
     shim.set_run_length(run_length)
     train(shim, run_length, texts=["pizza"])
-    assert shim._mean.n_steps == n_averaged
+    assert shim.steps.n_averaged == n_averaged
 
 
 @pytest.mark.parametrize("freeze", ["none", "embeddings", 1, "encoder"])
@@ -562,7 +543,7 @@ def test_a_new_head_while_weights_are_averaged_goes_on_from_the_mean(make_shim, 
     before = shim.predict(TEXTS)
     shim.set_head(*shim.head_rows([0, 1, 2, None]))
     torch.testing.assert_close(shim.predict(TEXTS)[:, :3], before, atol=1e-6, rtol=1e-5)
-    optimizer = shim._optimizer
+    optimizer = shim.steps._optimizer
     trained = {id(p) for p in shim.classifier.parameters() if p.requires_grad}
     assert {id(p) for p in optimizer.parameters} == trained
     known = {id(p) for p in optimizer._torch.state}

@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from spacy_xlt.evaluation.gains import Gain
 from spacy_xlt.transfer.advice import LanguageFacts, Situation, advise, name_languages
-from spacy_xlt.transfer.recipes import BASELINE, RECIPES, Gain, Needs, Recipe
+from spacy_xlt.transfer.recipes import BASELINE, RECIPES, Needs, Recipe
 
 LABELS = ("food", "music")
 # One recipe for each kind of need.
