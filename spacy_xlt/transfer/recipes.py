@@ -143,10 +143,7 @@ _TABLE = (
         Needs(unlabelled=100, start=True),
         time=5.0,
         commands=(
-            "python -m spacy xlt transfer frozen --output votes.cfg --train {train} --dev {dev} "
-            "--encoder {encoder} --source-langs {source_lang} "
-            "--components.textcat.model.neighbours 10",
-            "python -m spacy xlt train votes.cfg --output training/votes",
+            *_train("frozen", "votes", _VOTES),
             "python -m spacy xlt init-config self_train self_train.cfg",
             "python -m spacy xlt self-train self_train.cfg --output training/self_trained "
             "--texts {unlabelled} --teacher {start} --teacher training/votes/model-best "
