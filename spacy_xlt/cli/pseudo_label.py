@@ -70,8 +70,8 @@ BALANCE = Opt(
 MAX_LIKENESS = Opt(
     DEFAULTS.max_likeness,
     "--max-likeness",
-    help="From 0 to 1: label only languages where at most this part of the alike texts gets the "
-    "same answer of the first teacher; 1 for all languages",
+    help="From 0 to 1: label only languages in which a text and those alike to it agree no more "
+    "than this by the first teacher's answers; 1 for all languages",
 )
 
 
@@ -98,8 +98,8 @@ class Labelled:
     scores (np.ndarray): Probabilities. Shape: (n_texts, n_labels)
     answers (np.ndarray): Whether a label is the likeliest (or holds). Shape: (n_texts, n_labels)
     agreed (np.ndarray): Whether all teachers and the alike texts say that. Shape: (n_texts,)
-    likeness (Dict[str, float]): What part of the alike texts gets the first teacher's same answer,
-        by language; empty where it is not known which are alike.
+    likeness (Dict[str, float]): How far a text and those alike to it agree by the first teacher's
+        answers, by language; empty where it is not known which are alike.
     taught (np.ndarray): Whether a text is of a language to teach. Shape: (n_texts,)
     notes (List[str]): What users should know of how it was done.
     """
@@ -503,9 +503,9 @@ def describe_untaught(found: Labelled) -> str:
     )
     named = ", ".join(f"{lang} {percent(found.likeness[lang])}" for lang in langs)
     return (
-        f"The first teacher is taken to know these languages already, by the part of the alike "
-        f"texts that gets its same answer, in percent: {named}. They get no pseudo-labels; if they "
-        f"should, raise --max-likeness."
+        f"The first teacher is taken to know these languages already, by how far its answers to "
+        f"alike texts agree, in percent: {named}. They get no pseudo-labels; if they should, raise "
+        f"--max-likeness."
     )
 
 
@@ -543,8 +543,8 @@ def show_labelled(found: Labelled) -> None:
     msg.table(rows, header=header, divider=True, aligns=aligns, max_col=60)
     msg.text(
         "Confidence: mean probability of pseudo-labels. Agreed: texts of which all teachers and "
-        "the alike texts say the same. Alike: what part of the alike texts gets the same answer of "
-        "the first teacher. All in percent."
+        "the alike texts say the same. Alike: how far the first teacher's answers to a text and to "
+        "those alike to it agree. All in percent."
     )
     if not found.taught.all():
         msg.info(describe_untaught(found))
