@@ -126,7 +126,9 @@ def _self_train(
 @app.command("gains")
 def gains(recipe: str = RECIPE) -> None:
     """Show what self-training brings over its zero-shot teachers, by language, and parts of it."""
-    print("\n".join(summarise(runs.read_runs(RESULTS), recipe)))
+    found = runs.read_runs(RESULTS)
+    known = {k: run for k, run in found.items() if run.get("recipe") in (BASELINE, recipe)}
+    print("\n".join(summarise(known, recipe)))
 
 
 def summarise(results: Dict[str, runs.Run], recipe: str) -> List[str]:
