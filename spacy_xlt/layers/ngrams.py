@@ -22,6 +22,8 @@ MAX_WEIGHTS = 2**21
 # Most characters that are fitted to; of more texts some are drawn.
 MAX_CHARACTERS = 2**22
 _SEED = 0
+# Limit for L-BFGS. With 13,000 texts and 31 labels it would go on to 220, for nothing.
+MAX_ITERATIONS = 120
 
 # Odd numbers that characters are multiplied by.
 _FACTORS = numpy.array(
@@ -87,7 +89,15 @@ class CharacterNgrams(nn.Module):
         made.rarity = _fixed(_rarity(n_texts, len(texts)))
         made.unseen = _fixed(_rarity(numpy.zeros(1), len(texts)))
         features = made._features(len(texts), *counted)
-        weight, bias = fit_linear(features, targets, known, weights, loss=loss, C=STRENGTH)
+        weight, bias = fit_linear(
+            features,
+            targets,
+            known,
+            weights,
+            loss=loss,
+            C=STRENGTH,
+            max_iterations=MAX_ITERATIONS,
+        )
         made.weight = _fixed(torch.from_numpy(weight.T.copy()).float())
         made.bias = _fixed(torch.from_numpy(bias).float())
         made.known = _fixed(torch.from_numpy(known.max(axis=0, initial=0.0) > 0.0).float())

@@ -1,13 +1,13 @@
 """Joint training in all languages against training each alone, on SIB-200, one JSON per run in
 assets/results/transfer/.
 
-    python tests/benchmarks/joint.py run corpora ENCODER ZERO_SHOT
+    python tests/benchmarks/joint.py run corpora ENCODER ZERO_SHOT WORK
     python tests/benchmarks/joint.py gains
 
 Corpora and encoder are those of sib200.py; ZERO_SHOT is a pipeline that zero_shot.cfg made of the
 English sentences of corpora/even. All runs go on from it by joint.cfg, with these sentences and
-those of corpora/odd in other languages: in all of them, or in one. The lowest layers are frozen,
-for time, and what they give is computed once for all runs. A run that is there is kept.
+those of corpora/odd in other languages: in all of them, or in one. Pipelines are kept in WORK. A
+run that is there is kept.
 """
 
 import io
@@ -16,17 +16,14 @@ from pathlib import Path
 from typing import Any, Dict, List, Sequence
 
 import runs
+import spacy
 import typer
 from spacy import util
 from spacy.language import Language
 from spacy.training.initialize import init_nlp
 from spacy.training.loop import train
 
-from spacy_xlt.layers.window_cache import WindowCache
-
 RESULTS = runs.RESULTS / "transfer"
-FROZEN_LAYERS, EPOCHS = 10, 2
-CACHE_BYTES = 1024 * 1024 * 1024
 app = typer.Typer(help=__doc__, no_args_is_help=True)
 
 
@@ -35,12 +32,11 @@ def run(
     corpora: Path,
     encoder: Path,
     zero_shot: Path,
+    work: Path,
     seeds: str = "0",
     split: str = "test",
     results: Path = RESULTS,
     only: str = "",
-    frozen_layers: int = FROZEN_LAYERS,
-    epochs: int = EPOCHS,
 ) -> None:
     """Train in all languages and in each; measure.
 
@@ -49,27 +45,25 @@ def run(
     there = [path.stem for path in sorted((corpora / "odd" / "train").glob("*.spacy"))]
     targets = [lang for lang in there if lang not in ("en", *runs.LEFT_OUT)]
     chosen = only.split(",") if only else targets
-    cache = WindowCache(CACHE_BYTES)
     for seed in map(int, seeds.split(",")):
         for name, langs in [("all", targets), *((lang, [lang]) for lang in chosen)]:
             path = results / f"joint-{name}-seed{seed}.json"
             if path.exists():
                 continue
-            settings = _settings(corpora, encoder, zero_shot, langs, seed)
-            settings["components.textcat.model.freeze"] = frozen_layers
-            settings["initialize.after_init.epochs"] = epochs
-            started = time.perf_counter()
-            nlp = _train(settings, cache)
-            seconds = time.perf_counter() - started
+            pipeline = work / f"{name}-seed{seed}"
+            if not pipeline.exists():
+                started = time.process_time()
+                nlp = _train(_settings(corpora, encoder, zero_shot, langs, seed))
+                nlp.meta["training_seconds"] = round(time.process_time() - started, 1)
+                nlp.to_disk(pipeline)
+            nlp = spacy.load(pipeline)
             measured = ["en", *chosen] if name == "all" else langs
             result = {
                 **runs.measure(nlp, corpora / "all" / split, measured),
                 "recipe": "joint" if name == "all" else "alone",
                 "source": "en",
                 "seed": seed,
-                "seconds": round(seconds, 1),
-                "frozen_layers": frozen_layers,
-                "epochs": epochs,
+                "seconds": nlp.meta["training_seconds"],
             }
             runs.write_run(path, result)
 
@@ -129,12 +123,10 @@ def _settings(
     }
 
 
-def _train(settings: Dict[str, Any], cache: WindowCache) -> Language:
-    """The pipeline that `spacy train` ends with, without writing it to the disk."""
+def _train(settings: Dict[str, Any]) -> Language:
+    """The pipeline that `spacy train` ends with."""
     config = util.load_config(runs.ROOT / "configs" / "joint.cfg", overrides=settings)
     nlp = init_nlp(config)
-    # The frozen layers are those of the same pipeline in each run.
-    nlp.get_pipe("textcat")._shim._frozen = cache  # type: ignore[attr-defined]
     train(nlp, None, stdout=io.StringIO(), stderr=io.StringIO())
     return nlp
 

@@ -23,6 +23,7 @@ RESULTS = runs.RESULTS / "transfer"
 BASELINE = runs.RESULTS / "lexicon"
 # Chosen on the selection languages.
 NEIGHBOURS = 10
+NGRAM_SHARE = 0.33
 # Start of the names of results, beside those of other benchmarks.
 PREFIX = "zero_shot-"
 # Runs in a soup; no two soups share one.
@@ -94,9 +95,26 @@ def agree_mixed(trainer: Trainer, seed: int) -> Language:
     return _join(agree(trainer, seed), neighbours(trainer, seed))
 
 
+def agree_mixed_ngrams(trainer: Trainer, seed: int) -> Language:
+    """The same, with character n-grams that count in both."""
+    return _join(
+        trainer.train("agree", seed, ngram_share=NGRAM_SHARE),
+        trainer.train("frozen", seed, neighbours=NEIGHBOURS, ngram_share=NGRAM_SHARE),
+    )
+
+
 RECIPES: Dict[str, Callable[[Trainer, int], Language]] = {
     function.__name__: function
-    for function in (zero_shot, soup, neighbours, ensemble, mixed, agree, agree_mixed)
+    for function in (
+        zero_shot,
+        soup,
+        neighbours,
+        ensemble,
+        mixed,
+        agree,
+        agree_mixed,
+        agree_mixed_ngrams,
+    )
 }
 
 
