@@ -138,8 +138,8 @@ _TABLE = (
         "self_train",
         "a zero-shot pipeline further, on pseudo-labels in all languages that it does not know "
         "well, beside a frozen one in which training texts vote",
-        "target texts without labels, in languages where zero-shot is below 70 %; the student alone "
-        "(--beside 0) was as good in half the time of prediction",
+        "target texts without labels, in languages where zero-shot is below 70 %; the student "
+        "alone (--beside 0) was as good in half the time of prediction",
         Needs(unlabelled=100, start=True),
         time=6.0,
         commands=(
