@@ -3,7 +3,7 @@
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Collection, Iterator, List, Optional, Sequence
+from typing import TYPE_CHECKING, Any, Collection, Dict, Iterator, List, Optional, Sequence
 
 from ..transfer.pseudo_labels import LabelSettings
 from ._app import (
@@ -67,6 +67,13 @@ BALANCE = Opt(
     help="From 0 to 1: how far each language gets the source's mix of labels",
 )
 
+MAX_LIKENESS = Opt(
+    DEFAULTS.max_likeness,
+    "--max-likeness",
+    help="From 0 to 1: label only languages in which a text and those alike to it agree no more "
+    "than this by the first teacher's answers; 1 for all languages",
+)
+
 
 @dataclass(frozen=True)
 class Pool:
@@ -91,6 +98,9 @@ class Labelled:
     scores (np.ndarray): Probabilities. Shape: (n_texts, n_labels)
     answers (np.ndarray): Whether a label is the likeliest (or holds). Shape: (n_texts, n_labels)
     agreed (np.ndarray): Whether all teachers and the alike texts say that. Shape: (n_texts,)
+    likeness (Dict[str, float]): How far a text and those alike to it agree by the first teacher's
+        answers, by language; empty where it is not known which are alike.
+    taught (np.ndarray): Whether a text is of a language to teach. Shape: (n_texts,)
     notes (List[str]): What users should know of how it was done.
     """
 
@@ -100,6 +110,8 @@ class Labelled:
     scores: "np.ndarray"
     answers: "np.ndarray"
     agreed: "np.ndarray"
+    likeness: Dict[str, float]
+    taught: "np.ndarray"
     notes: List[str]
 
 
@@ -116,6 +128,7 @@ def pseudo_label_cli(
     neighbours: float = NEIGHBOURS,
     sharpness: float = SHARPNESS,
     balance: float = BALANCE,
+    max_likeness: float = MAX_LIKENESS,
     text_field: str = TEXT_FIELD,
     lang_field: str = LANG_FIELD,
     batch_size: int = BATCH_SIZE,
@@ -126,8 +139,10 @@ def pseudo_label_cli(
     Write a corpus of texts without labels, with probabilities that trained pipelines and alike
     texts of all languages give them, to train on beside the labelled texts of the source: with
     self_train.cfg, --paths.train OUTPUT/train. Calibrated teachers make better probabilities.
+    Languages that the first teacher knows well only help to label the others: pseudo-labels are
+    no better than its own answers there.
     """
-    settings = LabelSettings(neighbours, sharpness, balance)
+    settings = LabelSettings(neighbours, sharpness, balance, max_likeness)
     check_batch_size(batch_size)
     loaded = load_teachers(teachers, batch_size=batch_size, gpu_id=gpu_id, code_path=code_path)
     gold = read_source(loaded[0], source)
@@ -363,7 +378,13 @@ class Labeller:
     def __init__(
         self, teachers: Sequence[Teacher], pool: Pool, gold: Gold, settings: LabelSettings
     ):
-        from ..transfer.pseudo_labels import center_languages, find_neighbours
+        from ..transfer.pseudo_labels import (
+            center_languages,
+            find_answers,
+            find_likeness,
+            find_neighbours,
+            mean_by_language,
+        )
 
         first = teachers[0]
         if settings.balance and (gold.mix is None or not first.task.exclusive):
@@ -381,9 +402,12 @@ class Labeller:
         self.notes = list(pool.notes)
         embedding = self._choose_embedding(teachers)
         self.alike: Optional[Alike] = None
+        self.likeness: Dict[str, float] = {}
         if embedding is not None and len(pool.texts) > 1:
             vectors = embedding.embed(pool.texts)
             self.alike = find_neighbours(center_languages(vectors, pool.langs))
+            answers = find_answers(self.views[0], exclusive=self.task.exclusive)
+            self.likeness = mean_by_language(find_likeness(answers, *self.alike), pool.langs)
 
     def _choose_embedding(self, teachers: Sequence[Teacher]) -> Optional[Teacher]:
         """Whose vectors find alike texts: best those of an encoder that was not tuned."""
@@ -405,6 +429,8 @@ class Labeller:
             (n_texts, n_labels)
         RAISES (ValueError): If all texts get the same label.
         """
+        import numpy as np
+
         from ..evaluation.rendering import percent
         from ..transfer.pseudo_labels import find_agreement, find_answers, make_pseudo_labels
 
@@ -428,7 +454,18 @@ class Labeller:
                 f"else. Measure the teachers with spacy xlt evaluate, and look at the texts."
             )
         agreed = find_agreement([scores, *views], exclusive=exclusive)
-        return Labelled(self.pool, self.task.labels, exclusive, scores, answers, agreed, self.notes)
+        known = {x for x, share in self.likeness.items() if share > self.settings.max_likeness}
+        return Labelled(
+            self.pool,
+            self.task.labels,
+            exclusive,
+            scores,
+            answers,
+            agreed,
+            self.likeness,
+            np.array([lang not in known for lang in self.pool.langs]),
+            self.notes,
+        )
 
 
 def to_rows(found: Labelled, rows: Sequence[int]) -> Iterator["Row"]:
@@ -443,12 +480,33 @@ def to_rows(found: Labelled, rows: Sequence[int]) -> Iterator["Row"]:
 def write_labelled(
     path: Path, found: Labelled, teachers: Sequence[str], rows: Optional[Sequence[int]] = None
 ) -> None:
-    """Write a corpus, `PATH/train/LANG.spacy`, of all texts or of some rows of them."""
+    """Write a corpus, `PATH/train/LANG.spacy`, of the languages to teach.
+
+    rows (Optional[Sequence[int]]): The texts to choose from; None for all.
+    RAISES (ValueError): If no language is to be taught.
+    """
     from ..corpora.layout import Corpus, write_corpus
 
-    chosen = range(len(found.pool.texts)) if rows is None else rows
+    chosen = [i for i in (range(len(found.taught)) if rows is None else rows) if found.taught[i]]
+    if not chosen:
+        raise ValueError(describe_untaught(found))
     record = {"pseudo_labels": {"teachers": [str(name) for name in teachers]}}
     write_corpus(path, Corpus(list(to_rows(found, chosen)), record))
+
+
+def describe_untaught(found: Labelled) -> str:
+    """Which languages get no pseudo-labels, and what to do where they should."""
+    from ..evaluation.rendering import percent
+
+    langs = sorted(
+        {x for x, taught in zip(found.pool.langs, found.taught, strict=True) if not taught}
+    )
+    named = ", ".join(f"{lang} {percent(found.likeness[lang])}" for lang in langs)
+    return (
+        f"The first teacher is taken to know these languages already, by how far its answers to "
+        f"alike texts agree, in percent: {named}. They get no pseudo-labels; if they should, raise "
+        f"--max-likeness."
+    )
 
 
 def show_labelled(found: Labelled) -> None:
@@ -476,15 +534,20 @@ def show_labelled(found: Labelled) -> None:
                 f"{own.sum():,}",
                 percent(float(confidence[own].mean())),
                 percent(float(found.agreed[own].mean())),
+                percent(found.likeness.get(lang)),
                 ", ".join(f"{found.labels[i]} {percent(shares[i], 0)} %" for i in frequent),
             )
         )
-    header = ("Language", "Tag", "Texts", "Confidence", "Agreed", "Most frequent labels")
-    msg.table(rows, header=header, divider=True, aligns=("l", "l", "r", "r", "r", "l"), max_col=60)
+    header = ("Language", "Tag", "Texts", "Confidence", "Agreed", "Alike", "Most frequent labels")
+    aligns = ("l", "l", "r", "r", "r", "r", "l")
+    msg.table(rows, header=header, divider=True, aligns=aligns, max_col=60)
     msg.text(
         "Confidence: mean probability of pseudo-labels. Agreed: texts of which all teachers and "
-        "the alike texts say the same. Both in percent."
+        "the alike texts say the same. Alike: how far the first teacher's answers to a text and to "
+        "those alike to it agree. All in percent."
     )
+    if not found.taught.all():
+        msg.info(describe_untaught(found))
     for note in found.notes:
         msg.warn(note)
     if alone:

@@ -21,10 +21,12 @@ from ._app import (
     xlt_cli,
 )
 from ._pipeline import check_batch_size, check_output, load_pipeline, save_pipeline, split_langs
+from .ensemble import make_ensemble
 from .pseudo_label import (
     BALANCE,
     LANGS,
     LIMIT,
+    MAX_LIKENESS,
     NEIGHBOURS,
     SHARPNESS,
     SPLIT,
@@ -33,6 +35,7 @@ from .pseudo_label import (
     Labelled,
     Labeller,
     Teacher,
+    describe_untaught,
     load_teachers,
     read_pool,
     read_source,
@@ -51,6 +54,8 @@ if TYPE_CHECKING:
 RECORD = "self_training.json"
 FORMAT = "spacy_xlt.self_training.v1"
 BEST = "model-best"
+# What the teachers that students do not replace count in the result.
+BESIDE = 0.6
 # The setting that the pseudo-labels of a round are put into.
 TRAIN = "paths.train"
 
@@ -76,11 +81,21 @@ def self_train_cli(
     held_out: float = Opt(
         0.1, "--held-out", help="Share of each language's texts that students are judged by"
     ),
+    fresh: bool = Opt(
+        False, "--fresh", help="Train students from the encoder's directory, not from the teacher"
+    ),
+    beside: float = Opt(
+        BESIDE,
+        "--beside",
+        help="What the teachers but the first count in the result, from 0, for the student alone, "
+        "to 1; it takes the time of all of them",
+    ),
     langs: Optional[str] = LANGS,
     limit: int = LIMIT,
     neighbours: float = NEIGHBOURS,
     sharpness: float = SHARPNESS,
     balance: float = BALANCE,
+    max_likeness: float = MAX_LIKENESS,
     text_field: str = Opt("text", "--text-field", help="Field that holds the text"),
     lang_field: str = LANG_FIELD,
     force: bool = Opt(
@@ -92,10 +107,11 @@ def self_train_cli(
 ) -> None:
     """
     Train on the labelled source texts and on unlabelled texts of all target languages together,
-    with pseudo-labels of the first teacher, which each round's student replaces, of the other
-    teachers and of alike texts. Settings of the config are given as to spacy xlt train. A student
-    that is worse than what taught it, by signs that need no target labels, ends the rounds.
-    OUTPUT/model-best is the last good one. Finished rounds are not trained again.
+    with pseudo-labels of the first teacher, which each round's student starts from and replaces,
+    of the other teachers and of alike texts. Only languages get them that the first teacher does
+    not know well. Settings of the config are given as to spacy xlt train. A student that is worse
+    than what taught it, by signs that need no target labels, ends the rounds. OUTPUT/model-best is
+    the last good one beside the other teachers. Finished rounds are not trained again.
     """
     from spacy.cli._util import import_code
 
@@ -109,7 +125,9 @@ def self_train_cli(
         output,
         rounds=rounds,
         held_out=held_out,
-        settings=LabelSettings(neighbours, sharpness, balance),
+        fresh=fresh,
+        beside=beside,
+        settings=LabelSettings(neighbours, sharpness, balance, max_likeness),
         langs=split_langs(langs),
         limit=limit,
         text_field=text_field,
@@ -130,6 +148,8 @@ def self_train(
     *,
     rounds: int = 1,
     held_out: float = 0.1,
+    fresh: bool = False,
+    beside: float = BESIDE,
     settings: LabelSettings = LabelSettings(),
     langs: Optional[Sequence[str]] = None,
     limit: int = 1000,
@@ -154,6 +174,8 @@ def self_train(
 
     if rounds < 1:
         raise ValueError(f"--rounds is {rounds}; allowed is 1 or more.")
+    if not 0.0 <= beside < 1.0:
+        raise ValueError(f"--beside is {beside}; allowed is 0 up to, not with, 1.")
     check_batch_size(batch_size)
     with plain_errors(config_path):
         if TRAIN in overrides:
@@ -165,8 +187,8 @@ def self_train(
         # For now any path: there are no pseudo-labels yet.
         config = read_config(config_path, {**overrides, TRAIN: SPLIT})
         source = _find_source(config)
-        fields = (text_field, lang_field)
-        run = _identify(config, texts, teachers, asdict(settings), held_out, langs, limit, *fields)
+        more = (asdict(settings), held_out, fresh, langs, limit, text_field, lang_field)
+        run = _identify(config, texts, teachers, *more)
     check_output(output / BEST)
     record = _open_record(output / RECORD, run, force=force)
     loaded = load_teachers(teachers, batch_size=batch_size, gpu_id=gpu_id, code_path=code_path)
@@ -186,7 +208,9 @@ def self_train(
     judge = _Judge(config, gold, labeller, kept_out)
     before = judge.look(loaded[0], labeller.views[0])
     train_langs = loaded[0].task.source_langs
+    start = None if fresh else _find_start(loaded[0])
     del loaded
+    record["likeness"] = labeller.likeness
     result, scores, reason = 0, None, ""
     for number in range(1, rounds + 1):
         folder = output / f"round-{number}"
@@ -194,6 +218,9 @@ def self_train(
         found = labeller.label(scores)
         show_labelled(found)
         labeller.notes = []  # once is enough
+        if not found.taught.any():
+            reason = describe_untaught(found)
+            break
         reason = judge.find_collapse(before, found)
         if reason:
             reason = f"The pseudo-labels of round {number} are not taught: {reason}"
@@ -201,7 +228,13 @@ def self_train(
         if not _is_finished(folder, record, number):
             write_labelled(folder / "corpus", found, [name, *teachers[1:]], taught)
             train_student(
-                config_path, folder, overrides, train_langs, gpu_id=gpu_id, code_path=code_path
+                config_path,
+                folder,
+                overrides,
+                train_langs,
+                start=start,
+                gpu_id=gpu_id,
+                code_path=code_path,
             )
         student = Teacher(
             load_pipeline(str(folder / BEST), gpu_id=gpu_id, code_path=code_path),
@@ -219,7 +252,12 @@ def self_train(
             reason = f"The student of round {number} is worse than what taught it: {reason}"
             break
         result, before = number, now
-    return _finish(output, record, result, reason, teachers[0], gpu_id, code_path)
+        start = None if fresh else folder / BEST
+    record.update(result=result, reason=reason)
+    if reason:
+        msg.warn(reason)
+    _finish(output, record, teachers, beside, gpu_id=gpu_id, code_path=code_path)
+    return result
 
 
 class _Judge:
@@ -359,21 +397,31 @@ def train_student(
     overrides: Mapping[str, Any],
     train_langs: Sequence[str],
     *,
+    start: Optional[Path],
     gpu_id: int,
     code_path: Optional[Path],
 ) -> None:
-    """Train a round's student. Its source languages are those of the teacher."""
+    """Train a round's student. Its source languages are those of the teacher.
+
+    start (Optional[Path]): Pipeline to start from; None for what the config has.
+    """
     from ._config import read_config
     from .train import show_plan, train, trained_components
 
     names, _ = trained_components(read_config(config_path, dict(overrides)))
-    langs = {f"initialize.components.{name}.train_langs": list(train_langs) for name in names}
+    begin = {"train_langs": list(train_langs), "start_from": start and str(start)}
+    settings = {
+        f"initialize.components.{name}.{key}": value
+        for name in names
+        for key, value in begin.items()
+        if value
+    }
     train(
         config_path,
         folder,
         overrides={
+            **settings,
             **overrides,
-            **(langs if train_langs else {}),
             TRAIN: str(folder / "corpus" / SPLIT),
         },
         gpu_id=gpu_id,
@@ -407,26 +455,42 @@ def _show_signs(number: int, before: "Signs", now: "Signs") -> None:
     )
 
 
+def _find_start(teacher: Teacher) -> Optional[Path]:
+    """The pipeline that students start from; None if that must be the encoder's directory."""
+    if teacher.has_vectors and teacher.nlp.path is not None:
+        return teacher.nlp.path
+    msg.info(
+        f"Students start from the encoder's directory: '{teacher.name}' has no encoder of its own."
+    )
+    return None
+
+
 def _finish(
     output: Path,
     record: Dict[str, Any],
-    result: int,
-    reason: str,
-    teacher: str,
+    teachers: Sequence[str],
+    beside: float,
+    *,
     gpu_id: int,
     code_path: Optional[Path],
-) -> int:
-    """Put the result in its place and say which round it is of."""
+) -> None:
+    """Put the result in its place and say which round it is of.
+
+    record (Dict[str, Any]): Its "result" is the round of the last good student, 0 for none.
+    """
     from ..evaluation.results import dump_json
 
-    if reason:
-        msg.warn(reason)
-    chosen = str(output / f"round-{result}" / BEST) if result else teacher
-    save_pipeline(load_pipeline(chosen, gpu_id=gpu_id, code_path=code_path), output / BEST)
-    record.update(result=result, reason=reason)
+    result, path = record["result"], output / BEST
+    chosen = str(output / f"round-{result}" / BEST) if result else teachers[0]
+    others = teachers[1:] if result and beside else []
+    if others:
+        weights = [1.0 - beside, *(beside / len(others) for _ in others)]
+        make_ensemble([chosen, *others], path, weights=weights, gpu_id=gpu_id, code_path=code_path)
+    else:
+        save_pipeline(load_pipeline(chosen, gpu_id=gpu_id, code_path=code_path), path)
     write_text(output / RECORD, dump_json(record))
     if result:
-        msg.good(f"The result is the student of round {result}: {output / BEST}")
+        named = "".join(f" and '{name}'" for name in others)
+        msg.good(f"The result is the student of round {result}{named}: {path}")
     else:
-        msg.warn(f"No student was better. The result is the first teacher: {output / BEST}")
-    return result
+        msg.warn(f"No student was better. The result is the first teacher: {path}")

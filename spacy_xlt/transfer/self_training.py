@@ -20,9 +20,10 @@ N_ERRORS = 2.0
 class Signs:
     """What can be seen of a pipeline without labels in the target languages.
 
-    likeness (float): Mean part of the alike texts, in all languages, that get a held-out text's
-        own answer. Where answers are wrong they differ among texts about the same matter: one
-        random answer in ten takes 12 points away. In [0, 1].
+    likeness (float): Mean part of a held-out text and those alike to it, in all languages, that
+        gets its answer, by `find_likeness`. Where answers are wrong they differ among texts about
+        the same matter: one random answer in ten takes 11 points away where languages have the
+        same texts. In [0, 1].
     n_held_out (int): Held-out texts.
     n_labels (float): Labels in use, by `count_effective_labels`.
     source_accuracy (Optional[float]): Share right of labelled texts in the source languages that
@@ -96,8 +97,8 @@ def find_worsening(before: Signs, now: Signs) -> str:
         )
     if _falls(before.likeness, now.likeness, before.n_held_out):
         found.append(
-            f"only {100 * now.likeness:.1f} % of the texts alike to a held-out text get its own "
-            f"label, where {100 * before.likeness:.1f} % did"
+            f"held-out texts and those alike to them agree to only {100 * now.likeness:.1f} %, "
+            f"where it was {100 * before.likeness:.1f} %"
         )
     if before.source_accuracy is None or now.source_accuracy is None:
         return "; ".join(found)

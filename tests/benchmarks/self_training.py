@@ -1,6 +1,5 @@
 """What unlabelled target text brings on SIB-200, one JSON per run in assets/results/transfer/.
 
-    python tests/benchmarks/self_training.py teach corpora ENCODER WORK --seed 0
     python tests/benchmarks/self_training.py run corpora ENCODER WORK --seed 0
     python tests/benchmarks/self_training.py gains
 
@@ -9,58 +8,36 @@ labels are those of the English sentences with even ids, and texts without label
 all languages; the comparison is zero-shot from the same even half. Still the texts of different
 languages are translations of each other, which helps to find alike ones: with --halves each
 language has a random half of them, so that any two share half of theirs. What is there is kept.
+
+Beside what spacy xlt self-train ends with, its student alone is measured, and its teachers together
+without any student, which shows what is owed to the unlabelled texts.
 """
 
+import json
 import random
 import time
 from pathlib import Path
-from typing import List
+from typing import Any, Dict, List
 
 import runs
 import spacy
 import typer
 
-from spacy_xlt.cli.pseudo_label import (
-    SPLIT,
-    Labeller,
-    load_teachers,
-    read_pool,
-    read_source,
-    show_labelled,
-    write_labelled,
-)
+from spacy_xlt.cli.ensemble import make_ensemble
+from spacy_xlt.cli.self_train import BESIDE, RECORD, self_train
 from spacy_xlt.corpora.layout import Row, rows_to_docbin
 from spacy_xlt.corpora.reader import create_corpus_v1
 from spacy_xlt.transfer.pseudo_labels import LabelSettings
 
 RESULTS = runs.RESULTS / "transfer"
 BASELINE, RECIPE = "zero_shot_even", "self_training"
+CONFIG = runs.ROOT / "configs" / "self_train.cfg"
+# The first is what a student starts from and replaces; in the second training texts vote.
+TEACHERS: Dict[str, Dict[str, Any]] = {
+    "zero_shot": {},
+    "frozen": {"components.textcat.model.neighbours": 10},
+}
 app = typer.Typer(help=__doc__, no_args_is_help=True)
-
-
-@app.command("teach")
-def teach(corpora: Path, encoder: Path, work: Path, seed: int = 0, halves: bool = False) -> None:
-    """Train both teachers on the even half, and label the texts of the odd one."""
-    teachers = [work / f"{name}-{seed}" for name in ("zero_shot", "frozen")]
-    for teacher in teachers:
-        if not teacher.exists():
-            recipe = teacher.name.rpartition("-")[0]
-            started = time.perf_counter()
-            nlp = runs.train_recipe(recipe, _settings(corpora, encoder, seed))
-            nlp.meta["seconds"] = round(time.perf_counter() - started, 1)
-            nlp.to_disk(teacher)
-    out = _labelled(work, seed, halves)
-    if out.exists():
-        return
-    texts = corpora / "odd" / "train"
-    if halves:
-        texts = _write_halves(texts, work / "halves")
-    loaded = load_teachers([str(teacher) for teacher in teachers])
-    gold = read_source(loaded[0], corpora / "even" / "train" / "en.spacy")
-    pool = read_pool(loaded[0], [texts], gold)
-    found = Labeller(loaded, pool, gold, LabelSettings()).label()
-    show_labelled(found)
-    write_labelled(out, found, [teacher.name for teacher in teachers])
 
 
 @app.command("run")
@@ -69,63 +46,105 @@ def run(
     encoder: Path,
     work: Path,
     seed: int = 0,
-    teacher_seed: int = -1,
     halves: bool = False,
     split: str = "test",
 ) -> None:
-    """Train the student, and measure it and the zero-shot teacher in every language.
-
-    teacher_seed (int): Seed that the teachers were trained with; -1 for that of the student.
-    """
-    teacher_seed = seed if teacher_seed < 0 else teacher_seed
-    folder = RESULTS if split == "test" else work
+    """Train teachers and a student, and measure them and the zero-shot teacher."""
+    settings = runs.paths(corpora / "even" / "train", corpora / "all" / "dev", encoder)
+    settings["system.seed"] = seed
+    teachers = [work / f"{name}-{seed}" for name in TEACHERS]
+    for teacher, (recipe, more) in zip(teachers, TEACHERS.items(), strict=True):
+        if not teacher.exists():
+            started = time.process_time()
+            nlp = runs.train_recipe(recipe, {**settings, **more})
+            nlp.meta["seconds"] = round(time.process_time() - started, 1)
+            nlp.to_disk(teacher)
+    texts = corpora / "odd" / "train"
+    if halves:
+        texts = _write_halves(texts, work / "halves")
     recipe = RECIPE + ("_halves" if halves else "")
-    path = folder / f"{BASELINE}-seed{teacher_seed}.json"
-    about = {"source": "en", "seed": teacher_seed}
-    if not path.exists():
-        nlp = spacy.load(work / f"zero_shot-{teacher_seed}")
-        seconds = nlp.meta.get("seconds", 0.0)
-        measured = runs.measure(nlp, corpora / "all" / split)
-        runs.write_run(path, {**measured, **about, "recipe": BASELINE, "seconds": seconds})
-    path = folder / f"{recipe}-seed{seed}.json"
-    about = {"source": "en", "seed": seed, "teacher_seed": teacher_seed}
-    if path.exists():
-        return
-    student = work / f"{recipe}-{seed}"
-    if not student.exists():
-        started = time.perf_counter()
-        settings = {
-            **_settings(corpora, encoder, seed),
-            "paths.source": str(corpora / "even" / "train" / "en.spacy"),
-            "paths.train": str(_labelled(work, teacher_seed, halves) / SPLIT),
-            "corpora.train.langs": None,
-            "initialize.components.textcat.train_langs": ["en"],
+    out = work / f"{recipe}-{seed}"
+    names = [str(teacher) for teacher in teachers]
+    about = _self_train(settings, texts, names, out)
+    joined = work / f"teachers-{seed}"
+    make_ensemble(names, joined, weights=[1.0 - BESIDE, BESIDE])
+    folder = RESULTS if split == "test" else work
+
+    def measure(path: Path) -> runs.Run:
+        return runs.measure(spacy.load(path), corpora / "all" / split)
+
+    written = folder / f"{BASELINE}-seed{seed}.json"
+    if not written.exists():
+        seconds = spacy.load(teachers[0]).meta.get("seconds", 0.0)
+        more = {"recipe": BASELINE, "source": "en", "seed": seed, "seconds": seconds}
+        runs.write_run(written, {**measure(teachers[0]), **more})
+    written = folder / f"{recipe}-seed{seed}.json"
+    if not written.exists():
+        parts = {"student": measure(out / "round-1" / "model-best"), "teachers": measure(joined)}
+        kept = {
+            name: {key: part[key] for key in ("accuracy", "correct")}
+            for name, part in parts.items()
         }
-        nlp = runs.train_recipe("self_train", settings)
-        nlp.meta["seconds"] = round(time.perf_counter() - started, 1)
-        nlp.to_disk(student)
-    nlp = spacy.load(student)
-    measured = runs.measure(nlp, corpora / "all" / split)
-    runs.write_run(path, {**measured, **about, "recipe": recipe, "seconds": nlp.meta["seconds"]})
+        more = {**about, "recipe": recipe, "source": "en", "seed": seed, "parts": kept}
+        runs.write_run(written, {**measure(out / "model-best"), **more})
+
+
+def _self_train(
+    settings: Dict[str, Any], texts: Path, teachers: List[str], out: Path
+) -> Dict[str, Any]:
+    """Run the command, and tell what it saw and chose without target labels.
+
+    Its seconds are those of labelling and of the student; an interrupted call must start anew.
+    """
+    if not (out / "seconds.json").exists():
+        known = {"paths.train", "corpora.train.langs"}
+        started = time.process_time()
+        self_train(
+            CONFIG,
+            [texts],
+            teachers,
+            out,
+            overrides={
+                **{key: value for key, value in settings.items() if key not in known},
+                "paths.source": settings["paths.train"] + "/en.spacy",
+            },
+            force=True,
+        )
+        seconds = round(time.process_time() - started, 1)
+        (out / "seconds.json").write_text(json.dumps(seconds))
+    record = json.loads((out / RECORD).read_text())
+    return {
+        "seconds": json.loads((out / "seconds.json").read_text()),
+        "round": record["result"],
+        "reason": record["reason"],
+        "signs": record["rounds"]["1"],
+        "likeness": {lang: round(share, 3) for lang, share in record["likeness"].items()},
+        "max_likeness": LabelSettings().max_likeness,
+    }
 
 
 @app.command("gains")
 def gains(recipe: str = RECIPE) -> None:
-    """Show what students bring over their zero-shot teachers, by language."""
-    print("\n".join(summarise(list(runs.read_runs(RESULTS).values()), recipe)))
+    """Show what self-training brings over its zero-shot teachers, by language, and parts of it."""
+    found = runs.read_runs(RESULTS)
+    known = {k: run for k, run in found.items() if run.get("recipe") in (BASELINE, recipe)}
+    print("\n".join(summarise(known, recipe)))
 
 
-def summarise(results: List[runs.Run], recipe: str) -> List[str]:
-    """Lines of a Markdown table, and of mean gains with intervals."""
-    after = [run for run in results if run["recipe"] == recipe]
-    seeds = {run["teacher_seed"] for run in after}
-    before = [run for run in results if run["recipe"] == BASELINE and run["seed"] in seeds]
+def summarise(results: Dict[str, runs.Run], recipe: str) -> List[str]:
+    """Lines of a Markdown table, and of mean gains with intervals.
+
+    results (Dict[str, runs.Run]): Runs by name.
+    """
+    before, after = runs.same_seeds(results, BASELINE, recipe)
     if not before:
         raise ValueError(f"There is no run of {recipe} with one of its {BASELINE} teacher.")
-    lines = ["| language | zero-shot | self-training | gain |", "|---|---|---|---|"]
-    for lang in sorted(before[0]["accuracy"]):
+    likeness = after[0]["likeness"]
+    lines = ["| language | likeness | zero-shot | self-training | gain |", "|---|---|---|---|---|"]
+    for lang in sorted(before[0]["accuracy"], key=lambda lang: likeness.get(lang, 1.0)):
         old, new = (runs.mean_right(found, lang).mean() for found in (before, after))
-        lines.append(f"| {lang} | {old:.3f} | {new:.3f} | {new - old:+.3f} |")
+        seen = f"{likeness[lang]:.2f}" if lang in likeness else "–"
+        lines.append(f"| {lang} | {seen} | {old:.3f} | {new:.3f} | {new - old:+.3f} |")
     targets = runs.targets_of(before[0])
     groups = {
         "all targets": targets,
@@ -133,25 +152,18 @@ def summarise(results: List[runs.Run], recipe: str) -> List[str]:
         "low-resource": list(runs.LOW_RESOURCE),
         "English": ["en"],
     }
-    what = f"{len(after)} students of {len(before)} teachers"
-    lines += ["", f"{what}; mean gains in points, with 95 % intervals:", ""]
-    for name, langs in groups.items():
-        old, new = (
-            sum(runs.mean_right(found, lang).mean() for lang in langs) / len(langs)
-            for found in (before, after)
-        )
-        gain = runs.compare_runs(before, after, langs)
-        lines.append(f"- {name} ({len(langs)}): {old:.3f} to {new:.3f}, {gain}")
+    for part in ("", *after[0]["parts"]):
+        found = [run["parts"][part] for run in after] if part else after
+        what = f"the {part} alone" if part else "all together"
+        lines += ["", f"{len(after)} runs, {what}; mean gains in points, 95 % intervals:", ""]
+        for name, langs in groups.items():
+            old, new = (
+                sum(runs.mean_right(each, lang).mean() for lang in langs) / len(langs)
+                for each in (before, found)
+            )
+            gain = runs.compare_runs(before, found, langs)
+            lines.append(f"- {name} ({len(langs)}): {old:.3f} to {new:.3f}, {gain}")
     return lines
-
-
-def _settings(corpora: Path, encoder: Path, seed: int) -> dict:
-    settings = runs.paths(corpora / "even" / "train", corpora / "all" / "dev", encoder)
-    return {**settings, "system.seed": seed}
-
-
-def _labelled(work: Path, seed: int, halves: bool) -> Path:
-    return work / f"pseudo{'_halves' if halves else ''}-{seed}"
 
 
 def _write_halves(texts: Path, out: Path) -> Path:

@@ -1,4 +1,5 @@
 import json
+import re
 
 import numpy as np
 import pytest
@@ -53,6 +54,23 @@ def test_a_corpus_with_soft_labels(trained_dir, frozen_dir, texts, source, tmp_p
         *("--source", source, "--output", out),
     )
     assert [doc.cats for doc in docs_of(out / "train" / "sw.spacy")] == before
+
+
+def test_languages_that_the_teacher_knows(trained_dir, frozen_dir, texts, tmp_path):
+    """They get no labels of their own, but count for those of the others."""
+    arguments = ("pseudo-label", *texts, "-T", trained_dir, "-T", frozen_dir)
+    run_command(*arguments, "--max-likeness", 1, "-o", tmp_path / "all")
+    text = run_command(*arguments, "--max-likeness", 0.6, "-o", tmp_path / "few")
+    assert "The first teacher is taken to know these languages already" in text
+    assert re.search(r"in percent: sw \d\d\.\d\. They get no pseudo-labels; if they should", text)
+    written = sorted((tmp_path / "few" / "train").iterdir())
+    assert [path.name for path in written] == ["ar.spacy", "de.spacy"]
+    for path in written:
+        wanted = docs_of(tmp_path / "all" / "train" / path.name)
+        assert [doc.cats for doc in docs_of(path)] == [doc.cats for doc in wanted]
+    text = run_command(*arguments, "--max-likeness", 0, "-o", tmp_path / "none", code=1)
+    assert re.search(r"ar \d\d\.\d, de \d\d\.\d, sw \d\d\.\d\. They get no", text)
+    assert not (tmp_path / "none").exists()
 
 
 def test_labels_of_alike_texts_count(trained_dir, frozen_dir, texts, source):
@@ -143,7 +161,7 @@ def test_texts_that_cannot_be_taught(trained_dir, texts, tmp_path):
     (tmp_path / "yo.txt").write_text("pizza\ntaxi")
     (tmp_path / "ha.txt").write_text("\n  \n\n")
     extra = [tmp_path / name for name in ("ka.txt", "yo.txt", "ha.txt")]
-    arguments = ("-T", trained_dir, "-o", tmp_path / "out")
+    arguments = ("-T", trained_dir, "-o", tmp_path / "out", "--max-likeness", 1)
     text = run_command("pseudo-label", *extra, *texts, *arguments)
     assert "Georgian is left out: the encoder cannot read" in text
     assert "% of the word pieces in its 8 texts (at most 20.0 %)" in text
@@ -189,6 +207,7 @@ def test_teachers_that_do_not_fit(trained_dir, make_pipeline, make_ready, standi
     [
         ("--neighbours", 1.0, "neighbours is 1.0; allowed is 0 up to, not with, 1."),
         ("--sharpness", 0.5, "sharpness is 0.5; allowed is 1, for none, or more."),
+        ("--max-likeness", -1, "max_likeness is -1.0; allowed is 0 to 1, for all languages."),
         ("--balance", 2.0, "balance is 2.0; allowed is 0, for none, to 1."),
         ("--balance", 0.5, "but the mix of labels is not known. Give the labelled texts of the"),
         ("--limit", -1, "--limit is -1; allowed is 0, for no limit, or more."),

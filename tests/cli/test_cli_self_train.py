@@ -20,7 +20,7 @@ CONFIG = Path(__file__).parents[2] / "configs" / "self_train.cfg"
 def run(texts, trained_dir, frozen_dir, encoder_dir, corpus_dir, tmp_path):
     """Runs the command with a tiny encoder; the source dev set is of other English texts."""
 
-    def run(*more, code=0, out="out", config=CONFIG, source=True):
+    def run(*more, code=0, out="out", config=CONFIG, source=True, teacher=trained_dir):
         dev = tmp_path / "dev.jsonl"
         rows = [
             {"text": f"{word} please", "label": label, "lang": "en"}
@@ -29,7 +29,7 @@ def run(texts, trained_dir, frozen_dir, encoder_dir, corpus_dir, tmp_path):
         ]
         dev.write_text("".join(json.dumps(row) + "\n" for row in rows))
         return run_command(
-            *("self-train", config, "--teacher", trained_dir, "--teacher", frozen_dir),
+            *("self-train", config, "--teacher", teacher, "--teacher", frozen_dir),
             *(word for path in texts for word in ("--texts", path)),
             *("--output", tmp_path / out, "--paths.dev", dev, "--paths.encoder", encoder_dir),
             *(("--paths.source", corpus_dir / "train.spacy") if source else ()),
@@ -44,7 +44,7 @@ def read_record(path):
     return json.loads((path / "self_training.json").read_text())
 
 
-def test_two_rounds(run, tmp_path, monkeypatch):
+def test_two_rounds(run, frozen_dir, tmp_path, monkeypatch):
     text = run("--rounds", 2, *LONG)
     out = tmp_path / "out"
     assert "Alike texts agree" in text and "Swahili sw 18" in text
@@ -60,7 +60,9 @@ def test_two_rounds(run, tmp_path, monkeypatch):
     assert pipe.cfg["train_langs"] == ["en"]
     assert record["result"] >= 1
     assert pipe.cfg["tuned_langs"] == ["ar", "de", "sw"]
-    assert f"The result is the student of round {record['result']}: {out}/model-best" in text
+    named = f"{record['result']} and '{frozen_dir}': {out}/model-best"
+    assert f"The result is the student of round {named}" in text
+    assert pipe.cfg["weights"] == pytest.approx([0.4, 0.6])
     # The same call again trains nothing, and comes to the same end.
     monkeypatch.setattr(module, "train_student", None)
     again = run("--rounds", 2, *LONG)
@@ -79,6 +81,63 @@ def test_other_settings_are_another_self_training(run, tmp_path):
     (tmp_path / "out" / "self_training.json").write_text("{}")
     text = run(code=1)
     assert "is not the record of a self-training ('run'). Choose another --output, or" in text
+
+
+def read_start(path):
+    config = spacy.util.load_config(path / "model-best" / "config.cfg")
+    return config["initialize"]["components"]["textcat"]["start_from"]
+
+
+def test_students_start_from_what_taught_them(run, trained_dir, tmp_path, monkeypatch):
+    monkeypatch.setattr("spacy_xlt.transfer.self_training.find_worsening", lambda b, n: "")
+    run("--rounds", 2)
+    assert read_start(tmp_path / "out" / "round-1") == str(trained_dir)
+    first = tmp_path / "out" / "round-1" / "model-best"
+    assert read_start(tmp_path / "out" / "round-2") == str(first)
+    run("--fresh", out="fresh")
+    assert read_start(tmp_path / "fresh" / "round-1") is None
+    # What the user sets is kept.
+    run("--initialize.components.textcat.start_from", first, out="own")
+    assert read_start(tmp_path / "own" / "round-1") == str(first)
+
+
+def test_an_ensemble_as_the_first_teacher(run, trained_dir, frozen_dir, tmp_path, monkeypatch):
+    """Students of it start from the encoder's directory."""
+    monkeypatch.setattr("spacy_xlt.transfer.self_training.find_worsening", lambda b, n: "")
+    run_command("ensemble", trained_dir, frozen_dir, "--output", tmp_path / "both")
+    text = run(teacher=tmp_path / "both")
+    assert f"Students start from the encoder's directory: '{tmp_path}/both' has no" in text
+    assert read_start(tmp_path / "out" / "round-1") is None
+
+
+def test_the_student_alone(run, tmp_path):
+    text = run("--beside", 0, *LONG)
+    assert f"The result is the student of round 1: {tmp_path}/out/model-best" in text
+    assert spacy.load(tmp_path / "out" / "model-best").get_pipe("textcat").labels == (
+        *("food", "music", "travel"),
+    )
+    student = tmp_path / "out" / "round-1" / "model-best" / "textcat" / "model"
+    for path in student.iterdir():
+        result = tmp_path / "out" / "model-best" / "textcat" / "model" / path.name
+        assert result.read_bytes() == path.read_bytes()
+    # Another share is no other self-training.
+    text = run("--beside", 0.25, *LONG)
+    assert "Round 1 was trained before" in text
+    pipe = spacy.load(tmp_path / "out" / "model-best").get_pipe("textcat")
+    assert pipe.cfg["weights"] == pytest.approx([0.75, 0.25])
+
+
+def test_only_what_the_teacher_does_not_know_is_taught(run, tmp_path, monkeypatch):
+    run("--max-likeness", 0.6)
+    taught = (tmp_path / "out" / "round-1" / "corpus" / "train").iterdir()
+    assert sorted(path.name for path in taught) == ["ar.spacy", "de.spacy"]
+    likeness = read_record(tmp_path / "out")["likeness"]
+    assert likeness["sw"] > 0.6 > likeness["ar"]
+    monkeypatch.setattr(module, "train_student", None)
+    text = run("--max-likeness", 0, out="none")
+    assert "The first teacher is taken to know these languages already" in text
+    assert "No student was better. The result is the first teacher" in text
+    assert read_record(tmp_path / "none")["result"] == 0
 
 
 def test_something_else_in_the_place_of_the_result(run, tmp_path):
@@ -171,6 +230,8 @@ def test_no_labelled_source(run):
     [
         ("--rounds", 0, "--rounds is 0; allowed is 1 or more."),
         ("--held-out", 1.0, "share of held-out texts is 1.0; allowed is between 0 and 1."),
+        ("--beside", 1.0, "--beside is 1.0; allowed is 0 up to, not with, 1."),
+        ("--max-likeness", 1.5, "max_likeness is 1.5; allowed is 0 to 1, for all languages."),
         ("--neighbours", -0.5, "neighbours is -0.5; allowed is 0 up to"),
         ("--langs", "sw,zu", "No unlabelled text in zu."),
         ("--paths.train", "x", "--paths.train is x, but self-training sets it itself"),
