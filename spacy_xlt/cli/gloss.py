@@ -89,9 +89,10 @@ def add_gloss(
             f"its vectors. Train one with an encoder of its own, for example by zero_shot.cfg."
         )
     if to_lang is None and len(task.source_langs) != 1:
+        trained = ", ".join(task.source_langs) or "no known language"
         raise ValueError(
-            f"'{task.component}' was trained in {', '.join(task.source_langs) or 'no known'} "
-            f"language, so it is unclear what to read texts in. Name one language with --to."
+            f"'{task.component}' was trained in {trained}, so it is unclear what to read texts in. "
+            f"Name one language with --to."
         )
     lexicons = read_glosses(path, to_lang or task.source_langs[0], from_langs=langs)
     if NAME in nlp.pipe_names:

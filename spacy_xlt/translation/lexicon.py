@@ -3,6 +3,7 @@
 import functools
 import re
 import unicodedata
+from collections import Counter
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterable, List, Optional, Sequence, Tuple, Union
 
@@ -267,6 +268,27 @@ def invert_pairs(pairs: Sequence[Pair]) -> List[Pair]:
         rank = ranks[pair.headword] = ranks.get(pair.headword, -1) + 1
         ranked.append((rank, Pair(pair.translation, pair.headword)))
     return [pair for _, pair in sorted(ranked, key=lambda item: item[0])]
+
+
+def join_pairs(pairs: Sequence[Pair], lexicon: WordLexicon) -> List[Pair]:
+    """Pairs over a pivot: words with the translations of their translations.
+
+    pairs (Sequence[Pair]): Words and translations into the pivot.
+    lexicon (WordLexicon): From the pivot on.
+    RETURNS (List[Pair]): A pair stands there as often as ways lead to it.
+    """
+    return [
+        Pair(headword, translation)
+        for headword, pivot in pairs
+        if (entry := lexicon.find(pivot)) is not None
+        for translation in entry.translations
+    ]
+
+
+def rank_pairs(pairs: Sequence[Pair]) -> List[Pair]:
+    """Each pair once, first those that stand there most often; others in their order."""
+    counts = Counter(pairs)
+    return sorted(counts, key=lambda pair: -counts[pair])
 
 
 def count_words(text: str) -> int:
