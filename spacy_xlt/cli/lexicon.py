@@ -44,7 +44,6 @@ def lexicon_convert_cli(
 ) -> None:
     """
     Write lexicons of any format as one TSV file, without remarks, explanations and repetitions.
-    Translations that several of them have, or several ways over third languages, come first.
     """
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -114,7 +113,7 @@ def convert(
     RAISES (ValueError): If the languages are unknown or a source cannot be read.
     """
     from ..languages import standardize_language
-    from ..translation.lexicon import WordLexicon, join_pairs, rank_pairs
+    from ..translation.lexicon import WordLexicon, join_pairs
     from ..translation.lexicon_files import languages_of_name, write_pairs
 
     first, second = languages_of_name(out) or (None, None)
@@ -138,11 +137,7 @@ def convert(
             f"{', '.join(path.name for path in via)}, so there is no way into '{langs[1]}'."
         )
     lexicon = WordLexicon(
-        rank_pairs(pairs),
-        from_lang=langs[0],
-        to_lang=langs[1],
-        lemmas=False,
-        max_translations=MAX_WRITTEN,
+        pairs, from_lang=langs[0], to_lang=langs[1], lemmas=False, max_translations=MAX_WRITTEN
     )
     if not len(lexicon):
         raise ValueError(

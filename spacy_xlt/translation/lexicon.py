@@ -3,7 +3,6 @@
 import functools
 import re
 import unicodedata
-from collections import Counter
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterable, List, Optional, Sequence, Tuple, Union
 
@@ -271,24 +270,16 @@ def invert_pairs(pairs: Sequence[Pair]) -> List[Pair]:
 
 
 def join_pairs(pairs: Sequence[Pair], lexicon: WordLexicon) -> List[Pair]:
-    """Pairs over a pivot: words with the translations of their translations.
+    """Pairs over a pivot: words with the best translation of each of their translations.
+
+    Further ones lead away: on Turkish over German they made the gloss's log loss 0.1 higher.
 
     pairs (Sequence[Pair]): Words and translations into the pivot.
     lexicon (WordLexicon): From the pivot on.
-    RETURNS (List[Pair]): A pair stands there as often as ways lead to it.
     """
-    return [
-        Pair(headword, translation)
-        for headword, pivot in pairs
-        if (entry := lexicon.find(pivot)) is not None
-        for translation in entry.translations
-    ]
-
-
-def rank_pairs(pairs: Sequence[Pair]) -> List[Pair]:
-    """Each pair once, first those that stand there most often; others in their order."""
-    counts = Counter(pairs)
-    return sorted(counts, key=lambda pair: -counts[pair])
+    entries = ((pair.headword, lexicon.find(pair.translation)) for pair in pairs)
+    joined = [Pair(word, entry.translations[0]) for word, entry in entries if entry is not None]
+    return list(dict.fromkeys(joined))
 
 
 def count_words(text: str) -> int:

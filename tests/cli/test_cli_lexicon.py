@@ -46,7 +46,7 @@ def test_other_directions_are_turned_round_by_name_or_option(run, source, tmp_pa
 
 
 def test_a_third_language_leads_on(run, tmp_path):
-    """Kurmanji into English, over German in either direction; several ways to a word count."""
+    """Kurmanji into English, over German in either direction too."""
     files = {
         "ku-de.tsv": "derya\tMeer\nderya\tSee\nstran\tLied\nmal\tHaus\n",
         "en-de.tsv": "ocean\tMeer\nsea\tMeer\nsea\tSee\nlake\tSee\nsong\tLied\n",
@@ -61,13 +61,13 @@ def test_a_third_language_leads_on(run, tmp_path):
         "convert", paths["ku-en.tsv"], paths["ku-de.tsv"], out, *langs, "--via", paths["en-de.tsv"]
     )
     assert pairs_of(out, "ku", "en") == [
-        *(("derya", "sea"), ("derya", "brine"), ("derya", "ocean"), ("derya", "lake")),
+        *(("derya", "brine"), ("derya", "sea"), ("derya", "ocean"), ("derya", "lake")),
         *(("mal", "home"), ("stran", "song")),
     ]
     assert "for 3 words" in output
     # A lexicon of other languages than the third one and that of OUT goes into it directly.
     run("convert", paths["ku-en.tsv"], out, *langs, "--via", paths["en-de.tsv"])
-    assert pairs_of(out, "ku", "en")[0] == ("derya", "brine")
+    assert len(pairs_of(out, "ku", "en")) == 3
 
 
 def test_a_way_that_leads_nowhere_is_told(run, tmp_path):
