@@ -169,7 +169,7 @@ def read_steps(paths: Sequence[Path], to_lang: str) -> Dict[str, "WordLexicon"]:
     from ..translation.lexicon import WordLexicon
     from ..translation.lexicon_files import languages_of_name
 
-    steps = {}
+    pairs: Dict[str, List[Pair]] = {}
     for path in paths:
         named = languages_of_name(path) or ()
         others = [lang for lang in named if lang != to_lang]
@@ -179,9 +179,11 @@ def read_steps(paths: Sequence[Path], to_lang: str) -> Dict[str, "WordLexicon"]:
                 f"so, as in de-{to_lang}.tsv; this one's languages are "
                 f"{' and '.join(named) or 'unknown'}."
             )
-        pairs = read_direction(path, (others[0], to_lang))
-        steps[others[0]] = WordLexicon(pairs, from_lang=others[0], to_lang=to_lang, lemmas=False)
-    return steps
+        pairs.setdefault(others[0], []).extend(read_direction(path, (others[0], to_lang)))
+    return {
+        lang: WordLexicon(found, from_lang=lang, to_lang=to_lang, lemmas=False)
+        for lang, found in pairs.items()
+    }
 
 
 def check(

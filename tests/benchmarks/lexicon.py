@@ -69,6 +69,8 @@ GLOSS_VIA = {"ku": ["deu-eng", "tur-eng"]}
 # recipe -> languages that are read word by word; None is all that have a lexicon. Which need it
 # is known from zero-shot figures.
 GLOSSED: Dict[str, Optional[List[str]]] = {"gloss": ["ku", "sw"], "gloss_all": None}
+# What a run tells of each language.
+KINDS = ("accuracy", "correct")
 # Languages that zero-shot has below it are those that need help.
 NEEDS_HELP = 0.80
 app = typer.Typer(help=__doc__, no_args_is_help=True)
@@ -169,8 +171,7 @@ def gloss(
             # In other languages nothing changes.
             chosen = read if langs is None else langs
             run = {**before, "recipe": f"{name}{suffix}", "lexicons": chosen}
-            for key in ("accuracy", "correct"):
-                run[key] = {**before[key], **{lang: found[key][lang] for lang in chosen}}
+            run.update({k: {lang: found[k][lang] for lang in chosen} for k in KINDS})
             runs.write_run(paths[name], run)
 
 
@@ -185,9 +186,10 @@ def summarise(results: Dict[str, runs.Run], baseline: str, recipe: str) -> List[
     before, after = runs.same_seeds(results, baseline, recipe)
     if not before:
         raise ValueError(f"{baseline} and {recipe} have no run with the same seed.")
-    old = {lang: runs.mean_right(before, lang).mean() for lang in before[0]["accuracy"]}
+    shared = [lang for lang in before[0]["accuracy"] if lang in after[0]["accuracy"]]
+    old = {lang: runs.mean_right(before, lang).mean() for lang in shared}
     new = {lang: runs.mean_right(after, lang).mean() for lang in old}
-    targets = runs.targets_of(before[0])
+    targets = [lang for lang in runs.targets_of(before[0]) if lang in shared]
     covered = [lang for lang in targets if lang in after[0]["lexicons"]]
     low = [lang for lang in covered if old[lang] < NEEDS_HELP]
     lines = [f"| language | lexicon | {baseline} | {recipe} | gain |", "|---|---|---|---|---|"]
@@ -203,7 +205,9 @@ def summarise(results: Dict[str, runs.Run], baseline: str, recipe: str) -> List[
         "all targets": targets,
     }
     for name, langs in groups.items():
-        lines.append(f"- {name} ({', '.join(langs)}): {runs.compare_runs(before, after, langs)}")
+        if langs:
+            gain = runs.compare_runs(before, after, langs)
+            lines.append(f"- {name} ({', '.join(langs)}): {gain}")
     return lines
 
 

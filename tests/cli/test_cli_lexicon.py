@@ -65,6 +65,14 @@ def test_a_third_language_leads_on(run, tmp_path):
         *(("mal", "home"), ("stran", "song")),
     ]
     assert "for 3 words" in output
+    # Several from the third language complete each other.
+    house = tmp_path / "de-en.tsv"
+    house.write_text("Haus\thouse\n", encoding="utf8")
+    via = [word for path in (paths["en-de.tsv"], house) for word in ("--via", path)]
+    run("convert", paths["ku-de.tsv"], out, *langs, *via)
+    assert [pair.translation for pair in pairs_of(out, "ku", "en")] == [
+        *("ocean", "lake", "song", "house"),
+    ]
     # A lexicon of other languages than the third one and that of OUT goes into it directly.
     run("convert", paths["ku-en.tsv"], out, *langs, "--via", paths["en-de.tsv"])
     assert len(pairs_of(out, "ku", "en")) == 3
