@@ -13,7 +13,7 @@ And what they bring where nothing is trained with them, but texts are read word 
     for package in dict-freedict-*.deb; do dpkg -x $package freedict; done
     python tests/benchmarks/lexicon.py convert-glosses freedict/usr/share/dictd glosses
     python tests/benchmarks/lexicon.py gloss corpora ENCODER WORK glosses --seeds 0,1,2
-    python tests/benchmarks/lexicon.py gains gloss unglossed
+    python tests/benchmarks/lexicon.py gains --recipe gloss --baseline unglossed
 
 Corpora and encoder are those of sib200.py, and pipelines without lexicons those that zero_shot.py
 keeps in WORK. All recipes see all English training sentences and no text of another language. A
