@@ -7,7 +7,8 @@
     python tests/benchmarks/lexicon.py run corpora ENCODER lexicons --seeds 0,1,2
     python tests/benchmarks/lexicon.py gains
 
-And what they bring where nothing is trained with them, but texts are read word by word too:
+And what they bring where nothing is trained with them, but texts are read word by word too, with
+runs in assets/results/transfer/:
 
     apt-get download dict-freedict-{ara,deu,spa,fra,jpn,por,tur}-eng dict-freedict-kur-{deu,tur}
     for package in dict-freedict-*.deb; do dpkg -x $package freedict; done
@@ -35,6 +36,8 @@ from spacy_xlt.cli.lexicon import convert as convert_lexicons
 from spacy_xlt.translation.lexicon_files import find_lexicons
 
 RESULTS = runs.RESULTS / "lexicon"
+# Of what reads word by word.
+GLOSS_RESULTS = runs.RESULTS / "transfer"
 RECIPES = ("zero_shot", "lexicon")
 # Every language of the data for which Debian has a dictionary with English, and its sources.
 # The two poorest are completed, or made, from the other direction.
@@ -149,7 +152,8 @@ def gloss(
     suffix = "" if start == "zero_shot" else f"_{start}"
     for seed in map(int, seeds.split(",")):
         paths = {
-            name: RESULTS / f"{name}{suffix}-en-seed{seed}.json" for name in ("unglossed", *GLOSSED)
+            name: GLOSS_RESULTS / f"{name}{suffix}-en-seed{seed}.json"
+            for name in ("unglossed", *GLOSSED)
         }
         if all(path.exists() for path in paths.values()):
             continue
@@ -178,7 +182,9 @@ def gloss(
 @app.command("gains")
 def gains(recipe: str = "lexicon", baseline: str = "zero_shot") -> None:
     """Show what a recipe brings over another, by language, over the seeds that both have."""
-    print("\n".join(summarise(runs.read_runs(RESULTS), baseline, recipe)))
+    others = runs.read_runs(GLOSS_RESULTS).items()
+    glossed = {name: run for name, run in others if "recipe" in run and "seed" in run}
+    print("\n".join(summarise({**runs.read_runs(RESULTS), **glossed}, baseline, recipe)))
 
 
 def summarise(results: Dict[str, runs.Run], baseline: str, recipe: str) -> List[str]:
