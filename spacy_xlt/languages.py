@@ -13,8 +13,9 @@ ID_KEY = "xlt_id"
 # Doc extensions and their defaults: the language; how sure it is where it was detected, in
 # [0, 1]; share of the letters in each language, where that was asked for; weight in training; by
 # the name of a component that may abstain its "label", None without an answer, and its "set"; the
-# text in the language that classifiers read; and of a text that is a translation itself what it
-# was made of, by what, and how good it is (see `alignment/quality.py`).
+# text in the language that classifiers read, and what it counts beside the Doc's own text, 1.0 if
+# it is read in its place; and of a text that is a translation itself what it was made of, by what,
+# and how good it is (see `alignment/quality.py`).
 EXTENSIONS: Dict[str, Any] = {
     "xlt_lang": UNKNOWN,
     "xlt_lang_confidence": 0.0,
@@ -22,6 +23,7 @@ EXTENSIONS: Dict[str, Any] = {
     "xlt_weight": 1.0,
     "xlt_decisions": {},
     "xlt_translation": "",
+    "xlt_translation_share": 1.0,
     "xlt_origin": {},
 }
 # Key in doc.user_data: warnings by the component that gave them.

@@ -16,6 +16,7 @@ from . import ensemble as _ensemble  # noqa: F401
 from . import evaluate as _evaluate  # noqa: F401
 from . import explain as _explain  # noqa: F401
 from . import forecast as _forecast  # noqa: F401
+from . import gloss as _gloss  # noqa: F401
 from . import init as _init  # noqa: F401
 from . import learning_curve as _learning_curve  # noqa: F401
 from . import lexicon as _lexicon  # noqa: F401

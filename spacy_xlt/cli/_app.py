@@ -18,7 +18,7 @@ msg = Printer()
 SECTIONS: Dict[str, Sequence[str]] = {
     "Start": ("init-project", "init-config", "advise", "transfer", "encoder"),
     "Texts": ("data", "lexicon", "translate", "translators", "align", "pseudo-label"),
-    "Training": ("train", "self-train", "distill", "soup", "ensemble", "delta", "search"),
+    "Training": ("train", "self-train", "distill", "soup", "ensemble", "gloss", "delta", "search"),
     "Figures": ("evaluate", "compare", "report", "learning-curve", "benchmark"),
     "Trust": ("calibrate", "forecast", "explain", "suggest"),
     "Use": ("predict", "package", "check-package"),

@@ -8,6 +8,7 @@ from ._app import Arg, Opt, command, group, msg
 
 if TYPE_CHECKING:
     from ..augmentation.coverage import Judgement
+    from ..translation.freedict import Pair
     from ..translation.lexicon import WordLexicon
 
 lexicon_cli = group("lexicon", help="Bilingual lexicons: convert, check")
@@ -34,6 +35,12 @@ def lexicon_convert_cli(
         "--invert",
         help="Sources are of the other direction; those named freedict-deu-eng.index are known",
     ),
+    via: Optional[List[Path]] = Opt(
+        None,
+        "--via",
+        help="Lexicon from a third language into that of OUT, to go on with from sources that are "
+        "named as into the third language; can be given several times",
+    ),
 ) -> None:
     """
     Write lexicons of any format as one TSV file, without remarks, explanations and repetitions.
@@ -41,7 +48,13 @@ def lexicon_convert_cli(
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         lexicon, n_pairs = convert(
-            sources, out, format=format, from_lang=from_lang, to_lang=to_lang, invert=invert
+            sources,
+            out,
+            format=format,
+            from_lang=from_lang,
+            to_lang=to_lang,
+            invert=invert,
+            via=via or (),
         )
     for warning in caught:
         msg.warn(str(warning.message))
@@ -91,15 +104,17 @@ def convert(
     from_lang: Optional[str] = None,
     to_lang: Optional[str] = None,
     invert: bool = False,
+    via: Sequence[Path] = (),
 ) -> Tuple["WordLexicon", int]:
     """Write lexicons as one TSV file.
 
+    via (Sequence[Path]): Lexicons from third languages, for sources between these and `from_lang`.
     RETURNS (Tuple[WordLexicon, int]): What was written, and the number of pairs read.
     RAISES (ValueError): If the languages are unknown or a source cannot be read.
     """
     from ..languages import standardize_language
-    from ..translation.lexicon import WordLexicon, invert_pairs
-    from ..translation.lexicon_files import languages_of_name, read_pairs, write_pairs
+    from ..translation.lexicon import WordLexicon, join_pairs
+    from ..translation.lexicon_files import languages_of_name, write_pairs
 
     first, second = languages_of_name(out) or (None, None)
     first, second = from_lang or first, to_lang or second
@@ -109,17 +124,18 @@ def convert(
             f"with --from and --to."
         )
     langs = standardize_language(first), standardize_language(second)
-    pairs = []
+    steps = read_steps(via, langs[1])
+    pairs: List[Pair] = []
     for source in sources:
-        is_back = invert or languages_of_name(source) == langs[::-1] != langs
-        first, second = langs[::-1] if is_back else langs
-        read = read_pairs(
-            source,
-            from_lang=first,
-            to_lang=second,
-            format=format,  # type: ignore[arg-type]
+        named = set(languages_of_name(source) or ())
+        pivot = next((lang for lang in steps if named == {langs[0], lang}), langs[1])
+        read = read_direction(source, (langs[0], pivot), format=format, invert=invert)
+        pairs += join_pairs(read, steps[pivot]) if pivot in steps else read
+    if not pairs:
+        raise ValueError(
+            f"No translation in {', '.join(path.name for path in sources)} is a word of "
+            f"{', '.join(path.name for path in via)}, so there is no way into '{langs[1]}'."
         )
-        pairs += invert_pairs(read) if is_back else read
     lexicon = WordLexicon(
         pairs, from_lang=langs[0], to_lang=langs[1], lemmas=False, max_translations=MAX_WRITTEN
     )
@@ -130,6 +146,44 @@ def convert(
         )
     write_pairs(out, lexicon.pairs(), from_lang=langs[0], to_lang=langs[1])
     return lexicon, len(pairs)
+
+
+def read_direction(
+    source: Path, langs: Tuple[str, str], *, format: str = "auto", invert: bool = False
+) -> List["Pair"]:
+    """Pairs of a lexicon, turned round if its name, or the user, says that it is the other way."""
+    from ..translation.lexicon import invert_pairs
+    from ..translation.lexicon_files import languages_of_name, read_pairs
+
+    is_back = invert or languages_of_name(source) == langs[::-1] != langs
+    first, second = langs[::-1] if is_back else langs
+    read = read_pairs(source, from_lang=first, to_lang=second, format=format)  # type: ignore[arg-type]
+    return invert_pairs(read) if is_back else read
+
+
+def read_steps(paths: Sequence[Path], to_lang: str) -> Dict[str, "WordLexicon"]:
+    """Lexicons into a language, in whichever direction they are written, by the other language.
+
+    RAISES (ValueError): If one is not of that language, or cannot be read.
+    """
+    from ..translation.lexicon import WordLexicon
+    from ..translation.lexicon_files import languages_of_name
+
+    pairs: Dict[str, List[Pair]] = {}
+    for path in paths:
+        named = languages_of_name(path) or ()
+        others = [lang for lang in named if lang != to_lang]
+        if len(named) != 2 or len(others) != 1:
+            raise ValueError(
+                f"--via {path} must lead from a third language into '{to_lang}', and its name say "
+                f"so, as in de-{to_lang}.tsv; this one's languages are "
+                f"{' and '.join(named) or 'unknown'}."
+            )
+        pairs.setdefault(others[0], []).extend(read_direction(path, (others[0], to_lang)))
+    return {
+        lang: WordLexicon(found, from_lang=lang, to_lang=to_lang, lemmas=False)
+        for lang, found in pairs.items()
+    }
 
 
 def check(

@@ -289,8 +289,12 @@ def add_requirements(nlp: Language, members: Iterable[Language]) -> None:
 
 
 def _copy(member: Language, docs: Sequence[Doc]) -> List[Doc]:
-    """The Docs as a member's tokenizer has them, with their languages."""
-    return [make_doc(member, doc.text, known_language(doc)) for doc in docs]
+    """The Docs as a member's tokenizer has them, with their languages and translations."""
+    copies = [make_doc(member, doc.text, known_language(doc)) for doc in docs]
+    for copy, doc in zip(copies, docs, strict=True):
+        copy._.xlt_translation = doc._.xlt_translation
+        copy._.xlt_translation_share = doc._.xlt_translation_share
+    return copies
 
 
 def _check_fit(first: Task, other: Task, first_name: str, other_name: str) -> None:

@@ -61,7 +61,7 @@ CHANGED_BIAS_PENALTY = 10.0
 class XltTextCat(EncoderPipe):
     """Text classifier that is trained in one language and works in others.
 
-    It reads `doc.text`, or in its place a translation by `xlt_translate`, and writes the
+    It reads `doc.text`, in its place or beside it a translation by `xlt_translate`, and writes the
     probability of each of its labels to `doc.cats`; other components' labels there are left alone.
     """
 
@@ -108,7 +108,7 @@ class XltTextCat(EncoderPipe):
             "forecasts": {},
             # Whether documents get warnings (`doc._.xlt_warning`).
             "warn": True,
-            # Whether to read `doc._.xlt_translation` in the place of the text where there is one.
+            # Whether to read `doc._.xlt_translation` too where there is one.
             "read_translations": True,
         }
 
@@ -141,7 +141,7 @@ class XltTextCat(EncoderPipe):
         docs = list(docs)
         if not docs:
             return numpy.zeros((0, len(self.labels)), dtype="f")
-        logits = self.model.ops.to_numpy(self._predict_logits(self._to_read(docs)))
+        logits = self._read(docs)
         if calibrated:
             logits = self._adjust(logits, docs)
         scores = ACTIVATIONS[self.exclusive](logits)
@@ -189,6 +189,21 @@ class XltTextCat(EncoderPipe):
             abstain, self.cfg["calibration"], zero_scores=zero_scores
         )
         self.cfg["zero_abstained"] = zero_scores
+
+    def _read(self, docs: List[Doc]) -> numpy.ndarray:
+        """Logits of documents; the weighted mean of both texts' where a translation has a share.
+
+        So probabilities are the weighted geometric mean of those of the two.
+        """
+        read = self._to_read(docs)
+        shares = numpy.array(list(map(_share, docs, read)), dtype="f")
+        twice = numpy.flatnonzero(shares < 1.0)
+        both = self._predict_logits([*read, *(docs[i] for i in twice)])
+        logits = self.model.ops.to_numpy(both)
+        share = shares[twice, None]
+        mixed = logits[: len(docs)].copy()
+        mixed[twice] = share * mixed[twice] + (1.0 - share) * logits[len(docs) :]
+        return mixed
 
     def _to_read(self, docs: List[Doc]) -> List[Doc]:
         """The documents with their translations in the place of the texts, where they have some.
@@ -644,6 +659,11 @@ class XltTextCat(EncoderPipe):
             readers["tok2vec"] = lambda p: self._tok2vec.from_bytes(p.read_bytes())
         util.from_disk(path, readers, exclude)
         return self
+
+
+def _share(doc: Doc, read: Doc) -> float:
+    """What is read for a document counts: its own text all, a translation as it is told."""
+    return 1.0 if read is doc else float(doc._.xlt_translation_share)
 
 
 @contextmanager

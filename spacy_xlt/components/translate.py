@@ -10,16 +10,22 @@ from spacy.tokens import Doc
 from ..languages import known_language, standardize_language, without_territory
 from ..types import Translator
 
+ASSIGNS = ["doc._.xlt_translation", "doc._.xlt_translation_share"]
 
-@Language.factory("xlt_translate", assigns=["doc._.xlt_translation"])
-def make_xlt_translate(nlp: Language, name: str, translators: Dict[str, Any]) -> "XltTranslate":
+
+@Language.factory("xlt_translate", assigns=ASSIGNS, default_config={"share": 1.0})
+def make_xlt_translate(
+    nlp: Language, name: str, translators: Dict[str, Any], share: float
+) -> "XltTranslate":
     """Create a component that translates Docs into the language of a classifier.
 
     Put it before `xlt_textcat`, and after `xlt_language` where languages are to be detected.
 
     translators (Dict[str, Translator]): Any name -> a translator from another language. All must
         go into the same language.
-    RAISES (ValueError): If they do not, or one is no translator.
+    share (float): What a translation counts beside the text itself, in (0, 1]; 1 if classifiers
+        are to read it in the place of the text.
+    RAISES (ValueError): If they do not, one is no translator, or the share is out of range.
     """
     # spaCy's own check of types does not resolve what stands in a dictionary.
     for key, translator in translators.items():
@@ -28,22 +34,26 @@ def make_xlt_translate(nlp: Language, name: str, translators: Dict[str, Any]) ->
                 f"[components.{name}.translators] {key} is {type(translator).__name__}; needed is "
                 f'a translator, for example @misc = "spacy_xlt.ApertiumTranslator.v1".'
             )
-    return XltTranslate(name, list(translators.values()))
+    return XltTranslate(name, list(translators.values()), share=share)
 
 
 class XltTranslate(Pipe):
-    """Sets `doc._.xlt_translation` of Docs in languages that there is a translator for.
+    """Sets `doc._.xlt_translation` of Docs in languages that there is a translator for, and
+    `doc._.xlt_translation_share`.
 
     Their own text stays as it is. Docs in other languages, or in none that is known, are left
     alone, and so is a translation that is there already. It has nothing to train or store: the
     translators are made anew from the config wherever the pipeline is loaded.
 
     translators (List[Translator]): One for each language.
-    RAISES (ValueError): If there is none, two are from one language, or they go into several.
+    share (float): What a translation counts beside the text, in (0, 1].
+    RAISES (ValueError): If there is no translator, two are from one language, they go into
+        several, or the share is out of range.
     """
 
-    def __init__(self, name: str, translators: List[Translator]):
+    def __init__(self, name: str, translators: List[Translator], *, share: float = 1.0):
         self.name = name
+        self.share = check_share(share)
         self.translators = {standardize_language(t.from_lang): t for t in translators}
         targets = sorted({translator.to_lang for translator in translators})
         if len(targets) != 1:
@@ -93,8 +103,19 @@ class XltTranslate(Pipe):
             translations = dict(zip(texts, made, strict=True))
             for doc in foreign:
                 doc._.xlt_translation = translations[doc.text].strip() and translations[doc.text]
+                doc._.xlt_translation_share = self.share
 
     def _find_lang(self, doc: Doc) -> str:
         """Language of the translator for a Doc, "" if there is none."""
         lang = known_language(doc)
         return next((x for x in (lang, without_territory(lang)) if x in self.translators), "")
+
+
+def check_share(share: float) -> float:
+    """The share itself. RAISES (ValueError): If it is not above 0 and up to 1."""
+    if not 0.0 < share <= 1.0:
+        raise ValueError(
+            f"share is {share}; allowed is above 0, up to 1 where translations are read in the "
+            f"place of texts."
+        )
+    return share

@@ -186,6 +186,17 @@ _TABLE = (
         time=1.1,
     ),
     Recipe(
+        "gloss",
+        "nothing: a trained pipeline reads texts word by word too, by bilingual lexicons",
+        "languages that the encoder hardly knows; prediction there takes twice the time",
+        Needs(lexicons=True, start=True),
+        time=0.01,
+        commands=(
+            "python -m spacy xlt gloss {start} {lexicons} --langs {target_langs} "
+            "--output training/gloss",
+        ),
+    ),
+    Recipe(
         "shared_transformer",
         "as zero_shot, on the encoder of a spacy-transformers component",
         "pipelines that share one encoder among components",

@@ -12,6 +12,7 @@ from ..types import LexiconEntry
 from ..words import fold, has_spaceless, word_spans
 from .freedict import Pair
 from .lexicon_files import Format, find_lexicons, languages_of_name, read_pairs
+from .stems import Stems
 
 # A headword or translation of more words is a phrase or an explanation, which no text repeats.
 MAX_HEADWORDS = 4
@@ -20,6 +21,8 @@ MAX_WORDS = 3
 MAX_CHARS_PER_WORD = 4
 MAX_TRANSLATIONS = 3
 _DIGIT = re.compile(r"\d")
+# What one word that may be inflected does not have.
+_NO_WORD = re.compile(r"[\d\s-]")
 
 
 def create_lexicon_v1(
@@ -29,6 +32,7 @@ def create_lexicon_v1(
     to_lang: Optional[str] = None,
     format: Format = "auto",
     lemmas: bool = True,
+    stems: bool = False,
     max_translations: int = MAX_TRANSLATIONS,
 ) -> "WordLexicon":
     """Read one lexicon.
@@ -40,6 +44,8 @@ def create_lexicon_v1(
     format (Format): How the file is written; "auto" goes by its name, see `read_pairs`.
     lemmas (bool): Whether a word that is not in the lexicon is looked up by its dictionary form,
         in the languages that the library simplemma knows.
+    stems (bool): Whether a word that is not found otherwise is looked up by a headword that it
+        begins or ends with, in any language; see `stems.Stems`.
     max_translations (int): Translations to keep per word, the first ones.
     RETURNS (WordLexicon): The lexicon.
     RAISES (ValueError): If it cannot be read, or its languages are unknown.
@@ -59,7 +65,9 @@ def create_lexicon_v1(
     first, second = named or ("", "")
     first = first if from_lang is None else standardize_language(from_lang)
     second = second if to_lang is None else standardize_language(to_lang)
-    return _read_lexicon(path, _state_of(path), first, second, format, lemmas, max_translations)
+    return _read_lexicon(
+        path, _state_of(path), first, second, format, lemmas, stems, max_translations
+    )
 
 
 def create_lexicons_v1(
@@ -68,6 +76,7 @@ def create_lexicons_v1(
     from_lang: Optional[str] = None,
     to_langs: Optional[List[str]] = None,
     lemmas: bool = True,
+    stems: bool = False,
     max_translations: int = MAX_TRANSLATIONS,
 ) -> List["WordLexicon"]:
     """Read the lexicons of a directory, whose names tell their languages: en-de.tsv.
@@ -76,11 +85,12 @@ def create_lexicons_v1(
     from_lang (Optional[str]): Read only those of this language; None is all.
     to_langs (Optional[List[str]]): Read only those into these languages; None is all.
     lemmas (bool): See `create_lexicon_v1`.
+    stems (bool): See `create_lexicon_v1`.
     max_translations (int): See `create_lexicon_v1`.
     RETURNS (List[WordLexicon]): The lexicons, in the order of their names.
     RAISES (ValueError): If there is none, or one cannot be read.
     """
-    settings: Any = {"lemmas": lemmas, "max_translations": max_translations}
+    settings: Any = {"lemmas": lemmas, "stems": stems, "max_translations": max_translations}
     if path and Path(path).is_dir():
         named = find_lexicons(Path(path))
     else:
@@ -112,6 +122,7 @@ class WordLexicon:
     from_lang (str): Standard tag of the words' language.
     to_lang (str): Standard tag of the translations' language.
     lemmas (bool): Whether to look for the dictionary form of words that are not there.
+    stems (bool): Whether to look for a headword that a word is a form of, by its letters.
     max_translations (int): Translations to keep per word.
     """
 
@@ -122,6 +133,7 @@ class WordLexicon:
         from_lang: str,
         to_lang: str,
         lemmas: bool = True,
+        stems: bool = False,
         max_translations: int = MAX_TRANSLATIONS,
     ):
         if max_translations < 1:
@@ -129,6 +141,7 @@ class WordLexicon:
         self.from_lang = from_lang
         self.to_lang = to_lang
         self.lemmas = lemmas
+        self.stems = stems
         self.max_translations = max_translations
         self.max_words = 1
         self._lemmatize = make_lemmatizer(from_lang) if lemmas else None
@@ -136,6 +149,8 @@ class WordLexicon:
         self._entries: Dict[str, Dict[str, List[str]]] = {}
         for pair in pairs:
             self._add(pair)
+        single = (word for word in self._entries if _NO_WORD.search(word) is None)
+        self._stems = Stems(single) if stems else None
 
     def __len__(self) -> int:
         """Number of headwords, not counting case."""
@@ -144,14 +159,14 @@ class WordLexicon:
     def find(self, text: str) -> Optional[LexiconEntry]:
         """The entry of a word or phrase as it stands in a text; None if there is none.
 
-        The same case comes first, then any case, then the dictionary form. An abbreviation in
-        capitals is only itself: US is not us.
+        The same case comes first, then any case, then the dictionary form, then the stem. An
+        abbreviation in capitals is only itself: US is not us.
         """
         entry = self._find(text)
         if entry is None and self._lemmatize is not None and " " not in text:
             lemma = self._lemmatize(text)
-            return self._find(lemma) if lemma != text else None
-        return entry
+            entry = self._find(lemma) if lemma != text else None
+        return entry or self._find_stem(text)
 
     def inverted(self) -> "WordLexicon":
         """The lexicon for the other direction; words come in the order of their translations'
@@ -185,6 +200,16 @@ class WordLexicon:
                 return LexiconEntry(headword, tuple(headwords[headword]))
         return None
 
+    def _find_stem(self, text: str) -> Optional[LexiconEntry]:
+        """The entry that a word is a form of. No name is a form of what is written small."""
+        if self._stems is None or _NO_WORD.search(text):
+            return None
+        stem = self._stems.find(fold(text, self.from_lang))
+        for headword, translations in self._entries.get(stem or "", {}).items():
+            if headword[:1].isupper() == text[:1].isupper():
+                return LexiconEntry(headword, tuple(translations))
+        return None
+
     def _add(self, pair: Pair) -> None:
         headword, translation = (unicodedata.normalize("NFC", text) for text in pair)
         n_words = count_words(headword)
@@ -208,6 +233,7 @@ def _read_lexicon(
     to_lang: str,
     format: Format,
     lemmas: bool,
+    stems: bool,
     max_translations: int,
 ) -> WordLexicon:
     """A lexicon of a file, read once: spaCy makes everything in a config three times.
@@ -219,6 +245,7 @@ def _read_lexicon(
         from_lang=from_lang,
         to_lang=to_lang,
         lemmas=lemmas,
+        stems=stems,
         max_translations=max_translations,
     )
 
@@ -240,6 +267,19 @@ def invert_pairs(pairs: Sequence[Pair]) -> List[Pair]:
         rank = ranks[pair.headword] = ranks.get(pair.headword, -1) + 1
         ranked.append((rank, Pair(pair.translation, pair.headword)))
     return [pair for _, pair in sorted(ranked, key=lambda item: item[0])]
+
+
+def join_pairs(pairs: Sequence[Pair], lexicon: WordLexicon) -> List[Pair]:
+    """Pairs over a pivot: words with the best translation of each of their translations.
+
+    Further ones lead away: on Turkish over German they made the gloss's log loss 0.1 higher.
+
+    pairs (Sequence[Pair]): Words and translations into the pivot.
+    lexicon (WordLexicon): From the pivot on.
+    """
+    entries = ((pair.headword, lexicon.find(pair.translation)) for pair in pairs)
+    joined = [Pair(word, entry.translations[0]) for word, entry in entries if entry is not None]
+    return list(dict.fromkeys(joined))
 
 
 def count_words(text: str) -> int:

@@ -51,7 +51,13 @@ KNOWN_AS = {
 }
 # What a recipe goes on from, by the name in its files: its gain is against that, where that is
 # there.
-STARTS = {"few_shot": "few_shot-start", "finetune": "few_shot-start", "distill": "teacher"}
+STARTS = {
+    "few_shot": "few_shot-start",
+    "finetune": "few_shot-start",
+    "distill": "teacher",
+    "gloss": "unglossed",
+    "gloss_all": "unglossed",
+}
 # The odd half of SIB-200 has 350 sentences of 7 topics.
 ALL_LABELS = 50
 N_TARGETS = 22

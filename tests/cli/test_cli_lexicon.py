@@ -45,6 +45,51 @@ def test_other_directions_are_turned_round_by_name_or_option(run, source, tmp_pa
     assert pairs_of(tmp_path / "sw-en.tsv", "sw", "en")[0] == ("maji", "water")
 
 
+def test_a_third_language_leads_on(run, tmp_path):
+    """Kurmanji into English, over German in either direction too."""
+    files = {
+        "ku-de.tsv": "derya\tMeer\nderya\tSee\nstran\tLied\nmal\tHaus\n",
+        "en-de.tsv": "ocean\tMeer\nsea\tMeer\nsea\tSee\nlake\tSee\nsong\tLied\n",
+        "ku-en.tsv": "derya\tbrine\nderya\tsea\nmal\thome\n",
+    }
+    paths = {name: tmp_path / name for name in files}
+    for name, text in files.items():
+        paths[name].write_text(text, encoding="utf8")
+    out = tmp_path / "out.tsv"
+    langs = ("--from", "ku", "--to", "en")
+    output = run(
+        "convert", paths["ku-en.tsv"], paths["ku-de.tsv"], out, *langs, "--via", paths["en-de.tsv"]
+    )
+    assert pairs_of(out, "ku", "en") == [
+        *(("derya", "brine"), ("derya", "sea"), ("derya", "ocean"), ("derya", "lake")),
+        *(("mal", "home"), ("stran", "song")),
+    ]
+    assert "for 3 words" in output
+    # Several from the third language complete each other.
+    house = tmp_path / "de-en.tsv"
+    house.write_text("Haus\thouse\n", encoding="utf8")
+    via = [word for path in (paths["en-de.tsv"], house) for word in ("--via", path)]
+    run("convert", paths["ku-de.tsv"], out, *langs, *via)
+    assert [pair.translation for pair in pairs_of(out, "ku", "en")] == [
+        *("ocean", "lake", "song", "house"),
+    ]
+    # A lexicon of other languages than the third one and that of OUT goes into it directly.
+    run("convert", paths["ku-en.tsv"], out, *langs, "--via", paths["en-de.tsv"])
+    assert len(pairs_of(out, "ku", "en")) == 3
+
+
+def test_a_way_that_leads_nowhere_is_told(run, tmp_path):
+    for name, text in (("ku-de.tsv", "derya\tMeer\n"), ("de-en.tsv", "Haus\thouse\n")):
+        (tmp_path / name).write_text(text, encoding="utf8")
+    source, via, out = (tmp_path / name for name in ("ku-de.tsv", "de-en.tsv", "ku-en.tsv"))
+    output = run("convert", source, out, "--via", via, code=1)
+    assert "No translation in ku-de.tsv is a word of de-en.tsv" in output
+    output = run("convert", source, tmp_path / "ku-fr.tsv", "--via", via, code=1)
+    assert "must lead from a third language into 'fr'" in output
+    assert "this one's languages are de and en" in output
+    assert not out.exists()
+
+
 def test_lines_that_are_left_out_are_told(run, tmp_path):
     path = tmp_path / "source.tsv"
     path.write_text("".join(f"word{'x' * i}\tneno\n" for i in range(150)) + "alone\n")

@@ -120,6 +120,19 @@ def test_the_classifier_reads_the_translation(trained, lexicons, tmp_path):
     assert foreign._.xlt_translation and foreign.cats == pytest.approx(unknown.cats, abs=1e-5)
 
 
+def test_a_translation_may_count_beside_the_text(trained, lexicons):
+    config = {"translators": lexicons, "share": 0.5}
+    trained.add_pipe("xlt_translate", before="textcat", config=config)
+    own, other = trained("klänge").cats, trained("jazz opera radio").cats
+    doc = trained(make_doc(trained, "klänge", "de"))
+    assert doc._.xlt_translation_share == 0.5
+    products = {label: (own[label] * other[label]) ** 0.5 for label in own}
+    expected = {label: value / sum(products.values()) for label, value in products.items()}
+    assert doc.cats == pytest.approx(expected, abs=1e-5)
+    trained.get_pipe("textcat").cfg["read_translations"] = False
+    assert trained(make_doc(trained, "klänge", "de")).cats == pytest.approx(own, abs=1e-5)
+
+
 def test_warnings_are_about_what_was_read(trained, lexicons):
     trained.add_pipe("xlt_translate", before="textcat", config={"translators": lexicons})
     before = trained("ᱚᱞ ᱪᱤᱠᱤ")._.xlt_warning

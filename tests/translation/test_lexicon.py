@@ -10,6 +10,7 @@ from spacy_xlt.translation.lexicon import (
     create_lexicon_v1,
     create_lexicons_v1,
     invert_pairs,
+    join_pairs,
 )
 from spacy_xlt.types import Lexicon
 
@@ -72,6 +73,32 @@ def test_dictionary_forms_are_found():
     # A language that the library does not know is looked up as it stands.
     assert translations(make([("水", "water")], "zh", "en", lemmas=True), "水") == ["water"]
     assert make([("ni", "is")], "yo", "en", lemmas=True).find("x") is None
+
+
+def test_stems_are_looked_up_last_and_names_are_left_alone():
+    pairs = [
+        ("derya", "sea"),
+        ("Moldova", "Moldova"),
+        ("bi hev", "together"),
+        ("deryayê", "marine"),
+    ]
+    lexicon = make(pairs, "ku", "en", stems=True)
+    assert translations(lexicon, "deryayan") == ["sea"] and lexicon.stems
+    assert lexicon.find("deryayan").headword == "derya"
+    assert translations(lexicon, "deryayê") == ["marine"]
+    assert translations(lexicon, "Moldovayê") == ["Moldova"]
+    for word in ("Deryayan", "moldovayê", "bi heva", "derya-yan", "derya2", "deryayan li", ""):
+        assert lexicon.find(word) is None
+    assert make(pairs, "ku", "en").find("deryayan") is None
+    english = make([("child", "Kind"), ("childre", "x")], lemmas=True, stems=True)
+    assert translations(english, "children") == ["Kind"]
+
+
+def test_pairs_are_joined_over_a_pivot():
+    pivot = make([("Meer", "sea"), ("Meer", "main"), ("See", "sea"), ("Sees", "lake")], "de", "en")
+    pairs = [Pair("derya", translation) for translation in ("Meer", "See", "Haus", "sees")]
+    assert join_pairs(pairs, pivot) == [("derya", "sea"), ("derya", "lake")]
+    assert join_pairs([], pivot) == []
 
 
 def test_phrases_are_kept_up_to_a_length():
