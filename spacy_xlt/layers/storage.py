@@ -38,12 +38,13 @@ def save_shim(shim: "TextCatShim", path: Path) -> None:
     path (Path): The directory; made if it is not there.
     """
     path.mkdir(parents=True, exist_ok=True)
+    untrained = set(shim.frozen_names())
     # What counts beside the head is small, and belongs to the task rather than to the encoder.
-    frozen_names = {name for name in shim.frozen_names() if name.startswith("encoder.")}
+    frozen_names = {name for name in untrained if name.startswith("encoder.")}
     tensors = shim.tensors()
     trained = {name: tensor for name, tensor in tensors.items() if name not in frozen_names}
     if shim.settings.half_precision == "all":
-        trained = {name: halved(tensor) for name, tensor in trained.items()}
+        trained = {n: tensor if n in untrained else halved(tensor) for n, tensor in trained.items()}
     frozen = {name: tensor for name, tensor in tensors.items() if name in frozen_names}
     write_tensors(path / WEIGHTS_FILE, trained)
     frozen_path = path / FROZEN_FILE

@@ -150,6 +150,15 @@ def test_they_are_stored_and_copied(make_shim, make_knowing, tmp_path):
     assert torch.equal(make_shim(**empty).from_disk(tmp_path).predict(TEXTS), shim.predict(TEXTS))
 
 
+def test_they_stay_whole_where_trained_weights_are_halved(make_shim, make_knowing, tmp_path):
+    shim = make_knowing(half_precision="all")
+    shim.to_disk(tmp_path)
+    empty = {"ready": False, "freeze": "encoder", "neighbours": 2, "half_precision": "all"}
+    other = make_shim(**empty).from_disk(tmp_path)
+    assert torch.equal(other.neighbours.vectors, shim.neighbours.vectors)
+    torch.testing.assert_close(other.predict(TEXTS), shim.predict(TEXTS), atol=1e-2, rtol=1e-2)
+
+
 def test_a_batch_gives_each_text_what_it_gets_alone(make_knowing):
     shim = make_knowing()
     alone = torch.cat([shim.predict([text]) for text in TEXTS])

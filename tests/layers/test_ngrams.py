@@ -191,6 +191,14 @@ def test_they_are_stored_and_copied(make_shim, make_spelling, tmp_path, half_pre
     assert torch.equal(make_shim(**empty).from_disk(tmp_path).predict(TEXTS), shim.predict(TEXTS))
 
 
+def test_they_stay_whole_where_trained_weights_are_halved(make_shim, make_spelling, tmp_path):
+    shim = make_spelling(half_precision="all")
+    shim.to_disk(tmp_path)
+    other = make_shim(ready=False, ngram_share=0.5, half_precision="all").from_disk(tmp_path)
+    assert torch.equal(other.ngrams.weight, shim.ngrams.weight)
+    torch.testing.assert_close(other.predict(TEXTS), shim.predict(TEXTS), atol=1e-2, rtol=1e-2)
+
+
 def test_explanations_count_them(make_shim, make_spelling):
     """With the encoder's part at nothing, words get what their n-grams add."""
     direction = numpy.array([[0.0, 1.0, 0.0]], dtype="f")
