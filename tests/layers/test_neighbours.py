@@ -1,10 +1,7 @@
-import copy
-import pickle
-
 import numpy
 import pytest
 import torch
-from test_shim import TEXTS, train
+from test_shim import TEXTS, stored_and_copied, train
 
 from spacy_xlt.layers import neighbours
 from spacy_xlt.layers.neighbours import DOUBT, TEMPERATURE, Neighbours
@@ -135,14 +132,8 @@ def test_they_are_stored_and_copied(make_shim, make_knowing, tmp_path):
     shim = make_knowing()
     train(shim, 2)
     wanted = shim.predict(TEXTS)
-    shim.to_disk(tmp_path)
     empty = {"ready": False, "freeze": "encoder", "neighbours": 2}
-    for other in (
-        make_shim(**empty).from_disk(tmp_path),
-        make_shim(**empty).from_bytes(shim.to_bytes()),
-        copy.deepcopy(shim),
-        pickle.loads(pickle.dumps(shim)),
-    ):
+    for other in stored_and_copied(shim, lambda: make_shim(**empty), tmp_path):
         assert torch.equal(other.predict(TEXTS), wanted)
     # a later memory replaces the stored one
     shim.set_neighbours(shim.neighbours.select_labels([2, 0, 1]))

@@ -1,6 +1,3 @@
-import copy
-import pickle
-
 import numpy
 import pytest
 import torch
@@ -8,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
-from test_shim import TEXTS, train
+from test_shim import TEXTS, stored_and_copied, train
 
 from spacy_xlt.layers import ngrams
 from spacy_xlt.layers.losses import LOSSES
@@ -177,14 +174,8 @@ def test_they_are_stored_and_copied(make_shim, make_spelling, tmp_path, half_pre
     shim = make_spelling(half_precision=half_precision)
     train(shim, 2)
     wanted = shim.predict(TEXTS)
-    shim.to_disk(tmp_path)
     empty = {"ready": False, "ngram_share": 0.5, "half_precision": half_precision}
-    for other in (
-        make_shim(**empty).from_disk(tmp_path),
-        make_shim(**empty).from_bytes(shim.to_bytes()),
-        copy.deepcopy(shim),
-        pickle.loads(pickle.dumps(shim)),
-    ):
+    for other in stored_and_copied(shim, lambda: make_shim(**empty), tmp_path):
         assert torch.equal(other.predict(TEXTS), wanted)
     shim.set_ngrams(shim.ngrams.select_labels([2, 0, 1]))
     shim.to_disk(tmp_path)

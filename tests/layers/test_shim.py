@@ -24,6 +24,20 @@ def gradients(shim, texts, *, d_logits=GOLD):
     return logits
 
 
+def stored_and_copied(shim, empty, path):
+    """The classifier again by each way there is.
+
+    empty: Makes a shim with the same settings that holds nothing yet.
+    """
+    shim.to_disk(path)
+    return [
+        empty().from_disk(path),
+        empty().from_bytes(shim.to_bytes()),
+        copy.deepcopy(shim),
+        pickle.loads(pickle.dumps(shim)),
+    ]
+
+
 def train(shim, n_steps, *, texts=TEXTS[:3], optimizer=None):
     for _ in range(n_steps):
         gradients(shim, texts)
@@ -412,14 +426,7 @@ def test_the_last_steps_are_averaged_and_used_everywhere(make_shim, tmp_path):
         for name, parameter in plain.classifier.named_parameters():
             parameter.copy_(averaged[name])
     wanted = plain.predict(TEXTS)
-    shim.to_disk(tmp_path)
-    for other in (
-        shim,
-        make_shim(ready=False).from_disk(tmp_path),
-        make_shim(ready=False).from_bytes(shim.to_bytes()),
-        copy.deepcopy(shim),
-        pickle.loads(pickle.dumps(shim)),
-    ):
+    for other in [shim, *stored_and_copied(shim, lambda: make_shim(ready=False), tmp_path)]:
         torch.testing.assert_close(other.predict(TEXTS), wanted, atol=1e-6, rtol=1e-5)
     # while training goes on from the last step
     for name, tensor in weights(shim).items():
@@ -465,13 +472,7 @@ def test_the_start_counts_everywhere(make_shim, tmp_path, freeze, run_length):
         assert torch.equal(weights(shim)[name], weights(plain)[name])
     wanted = shim.predict(TEXTS)
     assert not torch.equal(wanted, plain.predict(TEXTS))
-    shim.to_disk(tmp_path)
-    for other in (
-        make_shim(ready=False).from_disk(tmp_path),
-        make_shim(ready=False).from_bytes(shim.to_bytes()),
-        copy.deepcopy(shim),
-        pickle.loads(pickle.dumps(shim)),
-    ):
+    for other in stored_and_copied(shim, lambda: make_shim(ready=False), tmp_path):
         assert torch.equal(other.predict(TEXTS), wanted)
 
 
