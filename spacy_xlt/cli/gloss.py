@@ -101,8 +101,7 @@ def add_gloss(
     gloss.set_lexicons(lexicons)
     if isinstance(pipe, XltTextCat) and (pipe.cfg["calibration"] or pipe.cfg["forecasts"]):
         msg.warn("Answers change, so calibration and forecasts are dropped. Make them anew.")
-        pipe.set_calibration({})
-        pipe.set_forecasts({})
+        pipe.forget_measured()
     return lexicons
 
 

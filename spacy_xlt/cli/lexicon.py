@@ -113,7 +113,7 @@ def convert(
     RAISES (ValueError): If the languages are unknown or a source cannot be read.
     """
     from ..languages import standardize_language
-    from ..translation.lexicon import WordLexicon, join_pairs
+    from ..translation.lexicon import WordLexicon, join_pairs, read_direction
     from ..translation.lexicon_files import languages_of_name, write_pairs
 
     first, second = languages_of_name(out) or (None, None)
@@ -129,7 +129,12 @@ def convert(
     for source in sources:
         named = set(languages_of_name(source) or ())
         pivot = next((lang for lang in steps if named == {langs[0], lang}), langs[1])
-        read = read_direction(source, (langs[0], pivot), format=format, invert=invert)
+        read = read_direction(
+            source,
+            (langs[0], pivot),
+            format=format,  # type: ignore[arg-type]
+            invert=invert,
+        )
         pairs += join_pairs(read, steps[pivot]) if pivot in steps else read
     if not pairs:
         raise ValueError(
@@ -148,25 +153,12 @@ def convert(
     return lexicon, len(pairs)
 
 
-def read_direction(
-    source: Path, langs: Tuple[str, str], *, format: str = "auto", invert: bool = False
-) -> List["Pair"]:
-    """Pairs of a lexicon, turned round if its name, or the user, says that it is the other way."""
-    from ..translation.lexicon import invert_pairs
-    from ..translation.lexicon_files import languages_of_name, read_pairs
-
-    is_back = invert or languages_of_name(source) == langs[::-1] != langs
-    first, second = langs[::-1] if is_back else langs
-    read = read_pairs(source, from_lang=first, to_lang=second, format=format)  # type: ignore[arg-type]
-    return invert_pairs(read) if is_back else read
-
-
 def read_steps(paths: Sequence[Path], to_lang: str) -> Dict[str, "WordLexicon"]:
     """Lexicons into a language, in whichever direction they are written, by the other language.
 
     RAISES (ValueError): If one is not of that language, or cannot be read.
     """
-    from ..translation.lexicon import WordLexicon
+    from ..translation.lexicon import WordLexicon, read_direction
     from ..translation.lexicon_files import languages_of_name
 
     pairs: Dict[str, List[Pair]] = {}

@@ -56,8 +56,7 @@ class XltGloss(XltTranslate):
 
         RAISES (ValueError): If there is none, two are from one language, or they go into several.
         """
-        translate = XltTranslate(self.name, [LexiconTranslator(lexicon) for lexicon in lexicons])
-        self.translators, self.to_lang = translate.translators, translate.to_lang
+        self.set_translators([LexiconTranslator(lexicon) for lexicon in lexicons])
 
     def _translate(self, docs: List[Doc]) -> None:
         if not self.translators:

@@ -171,8 +171,8 @@ class XltTextCat(EncoderPipe):
             # Answers change, and forecasts were of those before.
             self.cfg["forecasts"] = {}
 
-    def _forget_measured(self) -> None:
-        """Drop what was fitted to, or measured of, weights that are no more."""
+    def forget_measured(self) -> None:
+        """Drop what was fitted to, or measured of, answers that change now."""
         self.set_calibration({})
         self.cfg["forecasts"] = {}
 
@@ -350,7 +350,7 @@ class XltTextCat(EncoderPipe):
                 f"spacy xlt forecast.",
                 stacklevel=3,
             )
-            self._forget_measured()
+            self.forget_measured()
         tuned = self.cfg["tuned_langs"]
         new = labelled_languages(examples) - {*self.cfg["train_langs"], *tuned}
         if new:
@@ -423,7 +423,7 @@ class XltTextCat(EncoderPipe):
         record = cast(EncoderRecord, {k: v for k, v in shim.record.items() if k != "files"})
         record["name"] = f"{record.get('name', 'unnamed')} (layers {kept})"
         shim.set_classifier(keep_layers(shim.classifier, layers), shim.tokenizer, record)
-        self._forget_measured()
+        self.forget_measured()
 
     def prepare_distillation(self, student: "XltTextCat", *, temperature: float) -> "Distillation":
         """Steps of a copy of this component, which kept some layers only, towards this one.
@@ -495,7 +495,7 @@ class XltTextCat(EncoderPipe):
             exclusive=self.exclusive,
             name=self.name,
         )
-        self._forget_measured()
+        self.forget_measured()
         check_class_weights(self.class_weights, self.labels, name=self.name)
         for label in self.labels:
             self.vocab.strings.add(label)
@@ -628,7 +628,7 @@ class XltTextCat(EncoderPipe):
         from ..layers.soup import average_trained
 
         self._shim.set_trained(average_trained([pipe._shim for pipe in pipes], names, shares))
-        self._forget_measured()
+        self.forget_measured()
         for key in ("train_langs", "tuned_langs"):
             self.cfg[key] = sorted({lang for pipe in pipes for lang in pipe.cfg[key]})
 

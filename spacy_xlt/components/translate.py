@@ -1,7 +1,7 @@
 """The component `xlt_translate`: foreign Docs get a translation, which classifiers read."""
 
 import itertools
-from typing import Any, Dict, Iterable, Iterator, List
+from typing import Any, Dict, Iterable, Iterator, List, Sequence
 
 from spacy.language import Language
 from spacy.pipeline import Pipe
@@ -54,20 +54,27 @@ class XltTranslate(Pipe):
     def __init__(self, name: str, translators: List[Translator], *, share: float = 1.0):
         self.name = name
         self.share = check_share(share)
-        self.translators = {standardize_language(t.from_lang): t for t in translators}
+        self.set_translators(translators)
+
+    def set_translators(self, translators: Sequence[Translator]) -> None:
+        """Take translators in the place of those before.
+
+        RAISES (ValueError): If there is none, two are from one language, or they go into several.
+        """
+        by_lang = {standardize_language(t.from_lang): t for t in translators}
         targets = sorted({translator.to_lang for translator in translators})
         if len(targets) != 1:
             raise ValueError(
-                f"The translators of '{name}' go into {targets or 'no language'}; allowed is one "
-                f"language, that of the classifier. Set [components.{name}.translators]."
+                f"The translators of '{self.name}' go into {targets or 'no language'}; allowed is "
+                f"one language, that of the classifier. Set [components.{self.name}.translators]."
             )
-        if len(self.translators) < len(translators):
+        if len(by_lang) < len(translators):
             from_langs = sorted(translator.from_lang for translator in translators)
             raise ValueError(
-                f"The translators of '{name}' are from {from_langs}; allowed is one for each "
+                f"The translators of '{self.name}' are from {from_langs}; allowed is one for each "
                 f"language."
             )
-        self.to_lang = targets[0]
+        self.translators, self.to_lang = by_lang, targets[0]
 
     def __call__(self, doc: Doc) -> Doc:
         """Translate a Doc. RAISES (ValueError): If the translator fails."""

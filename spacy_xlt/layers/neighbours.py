@@ -6,6 +6,8 @@ import numpy
 import torch
 from torch import Tensor, nn
 
+from .fixed import fixed
+
 # How much closer a text must be to count more: a lead of this much in cosine counts e times as
 # much. Vectors of an encoder lie close together, also after their centre is taken off.
 TEMPERATURE = 0.05
@@ -28,10 +30,10 @@ class Neighbours(nn.Module):
 
     def __init__(self, n_texts: int, n_labels: int, width: int):
         super().__init__()
-        self.vectors = _fixed(torch.zeros(n_texts, width))
-        self.centre = _fixed(torch.zeros(width))
-        self.targets = _fixed(torch.zeros(n_texts, n_labels))
-        self.counts = _fixed(torch.zeros(n_texts, n_labels))
+        self.vectors = fixed(torch.zeros(n_texts, width))
+        self.centre = fixed(torch.zeros(width))
+        self.targets = fixed(torch.zeros(n_texts, n_labels))
+        self.counts = fixed(torch.zeros(n_texts, n_labels))
 
     @classmethod
     def of_texts(
@@ -39,10 +41,10 @@ class Neighbours(nn.Module):
     ) -> "Neighbours":
         """Remember texts. Shapes: (n_texts, width), (n_texts, n_labels), (n_texts, n_labels)"""
         made = cls(len(vectors), targets.shape[1], vectors.shape[1])
-        made.centre = _fixed(torch.from_numpy(vectors.mean(axis=0)).float())
-        made.vectors = _fixed(made._place(torch.from_numpy(vectors).float()))
-        made.targets = _fixed(torch.from_numpy(targets).float())
-        made.counts = _fixed(torch.from_numpy(counts).float())
+        made.centre = fixed(torch.from_numpy(vectors.mean(axis=0)).float())
+        made.vectors = fixed(made._place(torch.from_numpy(vectors).float()))
+        made.targets = fixed(torch.from_numpy(targets).float())
+        made.counts = fixed(torch.from_numpy(counts).float())
         return made
 
     def select_labels(self, columns: Sequence[Optional[int]]) -> "Neighbours":
@@ -83,7 +85,3 @@ class Neighbours(nn.Module):
 
     def _place(self, vectors: Tensor) -> Tensor:
         return nn.functional.normalize(vectors - self.centre, dim=1)
-
-
-def _fixed(tensor: Tensor) -> nn.Parameter:
-    return nn.Parameter(tensor, requires_grad=False)

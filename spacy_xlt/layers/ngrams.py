@@ -8,6 +8,7 @@ import torch
 from scipy.sparse import csr_matrix
 from torch import Tensor, nn
 
+from .fixed import fixed
 from .losses import Loss
 from .probe import fit_linear
 
@@ -52,12 +53,12 @@ class CharacterNgrams(nn.Module):
 
     def __init__(self, n_ngrams: int, n_labels: int):
         super().__init__()
-        self.hashes = _fixed(torch.zeros(n_ngrams, dtype=torch.int32))
-        self.rarity = _fixed(torch.zeros(n_ngrams))
-        self.unseen = _fixed(torch.zeros(1))
-        self.weight = _fixed(torch.zeros(n_ngrams, n_labels))
-        self.bias = _fixed(torch.zeros(n_labels))
-        self.known = _fixed(torch.zeros(n_labels))
+        self.hashes = fixed(torch.zeros(n_ngrams, dtype=torch.int32))
+        self.rarity = fixed(torch.zeros(n_ngrams))
+        self.unseen = fixed(torch.zeros(1))
+        self.weight = fixed(torch.zeros(n_ngrams, n_labels))
+        self.bias = fixed(torch.zeros(n_labels))
+        self.known = fixed(torch.zeros(n_labels))
 
     @classmethod
     def of_texts(
@@ -85,9 +86,9 @@ class CharacterNgrams(nn.Module):
             kept = numpy.sort(numpy.argsort(-n_texts, kind="stable")[:n_kept])
             found, n_texts = found[kept], n_texts[kept]
         made = cls(len(found), n_labels)
-        made.hashes = _fixed(torch.from_numpy(found))
-        made.rarity = _fixed(_rarity(n_texts, len(texts)))
-        made.unseen = _fixed(_rarity(numpy.zeros(1), len(texts)))
+        made.hashes = fixed(torch.from_numpy(found))
+        made.rarity = fixed(_rarity(n_texts, len(texts)))
+        made.unseen = fixed(_rarity(numpy.zeros(1), len(texts)))
         features = made._features(len(texts), *counted)
         weight, bias = fit_linear(
             features,
@@ -98,9 +99,9 @@ class CharacterNgrams(nn.Module):
             C=STRENGTH,
             max_iterations=MAX_ITERATIONS,
         )
-        made.weight = _fixed(torch.from_numpy(weight.T.copy()).float())
-        made.bias = _fixed(torch.from_numpy(bias).float())
-        made.known = _fixed(torch.from_numpy(known.max(axis=0, initial=0.0) > 0.0).float())
+        made.weight = fixed(torch.from_numpy(weight.T.copy()).float())
+        made.bias = fixed(torch.from_numpy(bias).float())
+        made.known = fixed(torch.from_numpy(known.max(axis=0, initial=0.0) > 0.0).float())
         return made
 
     def select_labels(self, columns: Sequence[Optional[int]]) -> "CharacterNgrams":
@@ -142,22 +143,21 @@ class CharacterNgrams(nn.Module):
         worth = numpy.zeros(len(self.hashes))
         worth[features.indices] = features.data
         worth *= self.weight.numpy(force=True) @ direction
-        worth[features.indices] /= counted[2][self._is_known(counted[1])]
+        worth[features.indices] /= counted[2][self._look_up(counted[1])[0]]
         codes, places = _read(text)
         added = numpy.zeros(len(text))
         for n in LENGTHS:
-            hashes = _hash_runs(codes, n)
-            is_known = self._is_known(hashes)
+            is_known, columns = self._look_up(_hash_runs(codes, n))
             for start in numpy.flatnonzero(is_known):
                 own = places[start : start + n][codes[start : start + n] != _SPACE]
-                numpy.add.at(added, own, worth[self._columns(hashes[start])] / len(own))
+                numpy.add.at(added, own, worth[columns[start]] / len(own))
         return added
 
     def _features(
         self, n_texts: int, rows: numpy.ndarray, hashes: numpy.ndarray, counts: numpy.ndarray
     ) -> csr_matrix:
         """Vectors of texts, of length 1 where all n-grams are known. Shape: (n_texts, n_ngrams)"""
-        is_known, columns = self._is_known(hashes), self._columns(hashes)
+        is_known, columns = self._look_up(hashes)
         rarity = numpy.full(len(hashes), float(self.unseen))
         rarity[is_known] = self.rarity.numpy(force=True)[columns[is_known]]
         values = rarity * (1.0 + numpy.log(counts))
@@ -166,14 +166,13 @@ class CharacterNgrams(nn.Module):
         places = rows[is_known], columns[is_known]
         return csr_matrix((values, places), shape=(n_texts, len(self.hashes)))
 
-    def _columns(self, hashes: numpy.ndarray) -> numpy.ndarray:
-        return numpy.searchsorted(self.hashes.numpy(force=True), hashes)
-
-    def _is_known(self, hashes: numpy.ndarray) -> numpy.ndarray:
+    def _look_up(self, hashes: numpy.ndarray) -> Tuple[numpy.ndarray, numpy.ndarray]:
+        """Whether n-grams are known, and the columns of those that are. Shapes: (n,), (n,)"""
         known = self.hashes.numpy(force=True)
-        if not len(known):
-            return numpy.zeros(len(hashes), dtype=bool)
-        return known[self._columns(hashes).clip(max=len(known) - 1)] == hashes
+        columns = numpy.searchsorted(known, hashes)
+        is_known = columns < len(known)
+        is_known[is_known] = known[columns[is_known]] == hashes[is_known]
+        return is_known, columns
 
 
 def count_ngrams(texts: Sequence[str]) -> Tuple[numpy.ndarray, numpy.ndarray, numpy.ndarray]:
@@ -249,7 +248,3 @@ def _draw_rows(texts: Sequence[str]) -> numpy.ndarray:
 def _rarity(n_with: numpy.ndarray, n_texts: int) -> Tensor:
     """What an n-gram counts that so many of the texts have."""
     return torch.from_numpy(1.0 + numpy.log((1.0 + n_texts) / (1.0 + n_with))).float()
-
-
-def _fixed(tensor: Tensor) -> nn.Parameter:
-    return nn.Parameter(tensor, requires_grad=False)

@@ -5,8 +5,8 @@ from typing import Dict, List, Optional, Sequence, Tuple
 
 from ..languages import standardize_language
 from .freedict import Pair
-from .lexicon import WordLexicon, invert_pairs
-from .lexicon_files import find_lexicons, languages_of_name, read_pairs
+from .lexicon import WordLexicon, read_direction
+from .lexicon_files import find_lexicons, languages_of_name
 
 # What looks up dictionary forms, as packages of pipelines name it.
 REQUIREMENT = "simplemma>=1.0"
@@ -34,8 +34,7 @@ def read_glosses(
             from_lang, into = langs[::-1] if is_back else langs
             if into != to_lang or from_lang == to_lang or from_lang not in (wanted or {from_lang}):
                 continue
-            read = read_pairs(file, from_lang=langs[0], to_lang=langs[1])
-            pairs.setdefault(from_lang, []).extend(invert_pairs(read) if is_back else read)
+            pairs.setdefault(from_lang, []).extend(read_direction(file, (from_lang, into)))
     lacking = (wanted or set()) - set(pairs)
     if lacking or not pairs:
         found = ", ".join("-".join(langs) for langs in named.values())

@@ -269,6 +269,21 @@ def invert_pairs(pairs: Sequence[Pair]) -> List[Pair]:
     return [pair for _, pair in sorted(ranked, key=lambda item: item[0])]
 
 
+def read_direction(
+    path: Path, langs: Tuple[str, str], *, format: Format = "auto", invert: bool = False
+) -> List[Pair]:
+    """Pairs of a lexicon between two languages, turned round if it is of the other direction.
+
+    langs (Tuple[str, str]): Standard tags, of the words' language and the translations'.
+    format (Format): How the file is written, see `read_pairs`.
+    invert (bool): Whether it is of the other direction, also if its name does not say so.
+    """
+    is_back = invert or languages_of_name(path) == langs[::-1] != langs
+    first, second = langs[::-1] if is_back else langs
+    read = read_pairs(path, from_lang=first, to_lang=second, format=format)
+    return invert_pairs(read) if is_back else read
+
+
 def join_pairs(pairs: Sequence[Pair], lexicon: WordLexicon) -> List[Pair]:
     """Pairs over a pivot: words with the best translation of each of their translations.
 
