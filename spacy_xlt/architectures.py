@@ -180,7 +180,9 @@ def build_textcat_v1(
         of its labels; 0 for none. Needs freeze = "encoder", since vectors of texts are kept.
     neighbour_share (float): What they count beside the head.
     ngram_share (float): What the character n-grams of a text count beside the head; 0 for none.
-        They are fitted before the first step, to all training texts with labels.
+        They are fitted before the first step, to all training texts with labels. In languages
+        that a pipeline started from (`start_from`) has not learned from, it is measured on parts
+        of these texts what they should count, and this is what is expected.
     max_train_pieces (int): Most word pieces, padding included, that training holds at once;
         larger batches are taken in parts.
     max_train_windows (int): Most windows of a document that a training step reads.

@@ -1,10 +1,12 @@
 """What examples say about labels, as arrays."""
 
 from dataclasses import dataclass
-from typing import Dict, List, Mapping, Sequence
+from typing import Dict, List, Mapping, Sequence, Union
 
 import numpy
 from spacy.training import Example
+
+Rows = Union[Sequence[int], numpy.ndarray]
 
 
 @dataclass(frozen=True)
@@ -20,8 +22,24 @@ class Gold:
     known: numpy.ndarray
     weights: numpy.ndarray
 
-    def select(self, rows: List[int]) -> "Gold":
+    def select(self, rows: Rows) -> "Gold":
         return Gold(self.targets[rows], self.known[rows], self.weights[rows])
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """Texts with labels.
+
+    langs (List[str]): Standard tags of their languages; "" for an unknown one.
+    """
+
+    texts: List[str]
+    gold: Gold
+    langs: List[str]
+
+    def select(self, rows: Rows) -> "Labelled":
+        texts, langs = ([values[i] for i in rows] for values in (self.texts, self.langs))
+        return Labelled(texts, self.gold.select(rows), langs)
 
 
 def read_gold(

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Union
+from typing import Any, Dict, Iterable, List, Optional, Set, Union
 
 import srsly
 from spacy import util
@@ -32,6 +32,10 @@ class Started:
     @property
     def tuned_langs(self) -> List[str]:
         return list(self.cfg.get("tuned_langs", []))
+
+    def new_langs(self, langs: Iterable[str]) -> Set[str]:
+        """Those of some languages, if known, that it has not learned from."""
+        return {*langs} - {"", *self.train_langs, *self.tuned_langs}
 
     @property
     def weights_path(self) -> Path:

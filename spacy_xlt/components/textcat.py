@@ -31,7 +31,7 @@ from thinc.api import Model, Optimizer, set_dropout_rate
 from thinc.types import Floats2d
 
 from ..encoder_files import EncoderRecord
-from ..languages import known_language, standardize_language
+from ..languages import get_doc_language, known_language, standardize_language
 from ..types import RobustSettings
 from .decisions import (
     Calibration,
@@ -41,16 +41,21 @@ from .decisions import (
     write_answers,
 )
 from .encoder_pipe import EncoderPipe
-from .gold import Gold, read_gold
+from .gold import Gold, Labelled, read_gold
 from .labels import check_class_weights, check_positive_label, choose_labels
+from .ngram_fit import Answer, fit_ngrams, measure_shares
 from .passes import learn
-from .starting import check_start, read_started
+from .starting import Started, check_start, read_started
 from .train_langs import choose_langs, labelled_languages, languages_of
 from .warning import StoredForecast, write_warnings
 
 if TYPE_CHECKING:
     from ..layers.attribution import PieceAttribution
     from ..layers.distilling import Distillation
+    from ..layers.shim import TextCatShim
+
+# Weight and bias. Shapes: (n_labels, width), (n_labels,)
+Head = Tuple[numpy.ndarray, numpy.ndarray]
 
 # Of what changes in a refitted head's bias, as a multiple of weights'. Examples drawn evenly from
 # each label say nothing about how frequent labels are, and the bias would take their word for it:
@@ -514,18 +519,22 @@ class XltTextCat(EncoderPipe):
             self._initialize_shared(examples)
         self._shim.set_neighbours(None)
         self._shim.set_ngrams(None)
+        start = None
         if started is not None and not new_head and set(started.labels) & set(self.labels):
             index = {label: i for i, label in enumerate(started.labels)}
-            self._set_head(*self._shim.head_rows([index.get(label) for label in self.labels]))
-            if refit_head:
-                self._fit_head(examples, self._shim.head_rows(range(len(self.labels))))
-        else:
-            self._set_head(*self._shim.head_rows([None] * len(self.labels)))
-            self._fit_head(examples)
-        if self._shim.settings.neighbours:
-            self._remember(examples)
-        if self._shim.settings.ngram_share:
-            self._fit_ngrams(examples)
+            start = self._shim.head_rows([index.get(label) for label in self.labels])
+        self._set_head(*(start or self._shim.head_rows([None] * len(self.labels))))
+        labelled = self._read_labelled(examples)
+        refit = start is None or refit_head
+        if labelled.texts:
+            if refit and self._can_fit_head:
+                self._set_head(*self._fit_head(labelled, start))
+            if self._shim.settings.neighbours:
+                self._remember(labelled)
+            if self._shim.settings.ngram_share:
+                knows = set(self.labels) <= set(known)
+                answer = self._make_answer(start, refit=refit, knows=knows)
+                self._fit_ngrams(labelled, started, answer)
         self._shim.langs = sorted(languages_of(examples))
 
     def _initialize_shared(self, examples: List[Example]) -> None:
@@ -536,23 +545,19 @@ class XltTextCat(EncoderPipe):
         self._shim.set_head(weight, bias)
         self.model.get_ref("output_layer").set_dim("nO", len(self.labels), force=True)
 
-    def _fit_head(
-        self,
-        examples: List[Example],
-        start: Optional[Tuple[numpy.ndarray, numpy.ndarray]] = None,
-    ) -> None:
-        """Fit the head as a linear probe on the encoder's vectors, where it has its own.
+    @property
+    def _can_fit_head(self) -> bool:
+        return self._encoder_shim is not None and self.probe_strength > 0.0
 
-        start (Optional[Tuple[numpy.ndarray, numpy.ndarray]]): Weight and bias of a head whose
-            change is fitted; None to fit one from nothing.
+    def _fit_head(self, labelled: Labelled, start: Optional[Head]) -> Head:
+        """A linear probe on the encoder's vectors.
+
+        start (Optional[Head]): A head whose change is fitted; None to fit one from nothing.
         """
         from ..layers.losses import LOSSES
         from ..layers.probe import fit_probe
 
-        texts, gold = self._read_labelled(examples)
-        if self._encoder_shim is None or self.probe_strength == 0.0 or not texts:
-            return
-        features = self._encoder_shim.features(texts)
+        features, gold = self._encode(labelled), labelled.gold
         weight, bias = fit_probe(
             features,
             gold.targets,
@@ -560,39 +565,63 @@ class XltTextCat(EncoderPipe):
             gold.weights,
             loss=LOSSES[self.exclusive],
             C=self.probe_strength,
-            offset=None if start is None else features @ start[0].T + start[1],
+            offset=None if start is None else _apply(start, features),
             bias_penalty=CHANGED_BIAS_PENALTY,
         )
-        if start is not None:
-            weight, bias = start[0] + weight, start[1] + bias
-        self._set_head(weight, bias)
+        return (weight, bias) if start is None else (start[0] + weight, start[1] + bias)
 
-    def _remember(self, examples: List[Example]) -> None:
+    def _encode(self, labelled: Labelled) -> numpy.ndarray:
+        """Vectors of texts, which are kept until the encoder changes. Shape: (n_texts, width)"""
+        return cast("TextCatShim", self._encoder_shim).features(labelled.texts)
+
+    def _remember(self, labelled: Labelled) -> None:
         """Keep the vectors of training texts, the nearest of which count in prediction."""
         from ..layers.neighbours import Neighbours
 
-        texts, gold = self._read_labelled(examples)
-        if texts:
-            vectors, counts = self._shim.features(texts), gold.known * gold.weights[:, None]
-            self._shim.set_neighbours(Neighbours.of_texts(vectors, gold.targets, counts))
+        gold = labelled.gold
+        vectors, counts = self._shim.features(labelled.texts), gold.known * gold.weights[:, None]
+        self._shim.set_neighbours(Neighbours.of_texts(vectors, gold.targets, counts))
 
-    def _fit_ngrams(self, examples: List[Example]) -> None:
-        """Fit the character n-grams of training texts, which count in prediction."""
-        from ..layers.losses import LOSSES
-        from ..layers.ngrams import CharacterNgrams
+    def _fit_ngrams(
+        self, labelled: Labelled, started: Optional[Started], answer: Optional[Answer]
+    ) -> None:
+        """Fit the character n-grams of training texts, which count in prediction.
 
-        texts, gold = self._read_labelled(examples)
-        if texts:
-            ngrams = CharacterNgrams.of_texts(
-                texts, gold.targets, gold.known, gold.weights, loss=LOSSES[self.exclusive]
-            )
-            self._shim.set_ngrams(ngrams)
+        How much is measured in languages that the pipeline started from has not learned from,
+        where there are answers of a head to texts that it has not learned from either.
+        """
+        share = self._shim.settings.ngram_share
+        ngrams = fit_ngrams(labelled, exclusive=self.exclusive)
+        new = set() if started is None else started.new_langs(labelled.langs)
+        if new and answer is not None and 0.0 < share < 1.0:
+            shares = measure_shares(labelled, new, answer, exclusive=self.exclusive, share=share)
+            wanted = numpy.array([shares.get(lang, share) for lang in labelled.langs])
+            ngrams = ngrams.fit_shares(labelled.texts, wanted, share=share)
+        self._shim.set_ngrams(ngrams)
 
-    def _read_labelled(self, examples: List[Example]) -> Tuple[List[str], Gold]:
-        """Texts of the examples that count, and what is known of their labels."""
+    def _make_answer(self, start: Optional[Head], *, refit: bool, knows: bool) -> Optional[Answer]:
+        """What the head that training starts from says, without the texts that are judged.
+
+        start (Optional[Head]): The head started from.
+        refit (bool): Whether it was fitted to labelled texts since.
+        knows (bool): Whether it has all labels.
+        RETURNS (Optional[Answer]): None if that cannot be told.
+        """
+
+        def answer(learned: Labelled, judged: Labelled) -> numpy.ndarray:
+            head = self._fit_head(learned, start) if refit else cast(Head, start)
+            return _apply(head, self._encode(judged))
+
+        can_tell = self._can_fit_head if refit else knows and self._encoder_shim is not None
+        return answer if can_tell else None
+
+    def _read_labelled(self, examples: List[Example]) -> Labelled:
+        """The examples that count."""
         gold = self._read_gold(examples)
         counted = numpy.flatnonzero(gold.weights > 0.0).tolist()
-        return [examples[i].reference.text for i in counted], gold.select(counted)
+        docs = [eg.reference for eg in examples]
+        every = Labelled([doc.text for doc in docs], gold, list(map(get_doc_language, docs)))
+        return every.select(counted)
 
     def add_label(self, label: str) -> int:
         """Add a label, also to a trained component; its probability starts low or even.
@@ -659,6 +688,11 @@ class XltTextCat(EncoderPipe):
             readers["tok2vec"] = lambda p: self._tok2vec.from_bytes(p.read_bytes())
         util.from_disk(path, readers, exclude)
         return self
+
+
+def _apply(head: Head, vectors: numpy.ndarray) -> numpy.ndarray:
+    """Logits. Shape: (n_texts, n_labels)"""
+    return vectors @ head[0].T + head[1]
 
 
 def _share(doc: Doc, read: Doc) -> float:

@@ -6,6 +6,8 @@ from typing import List, Optional, Sequence, Tuple
 import numpy
 import torch
 from scipy.sparse import csr_matrix
+from scipy.sparse.linalg import lsqr
+from scipy.special import expit, logit
 from torch import Tensor, nn
 
 from .fixed import fixed
@@ -25,6 +27,8 @@ MAX_CHARACTERS = 2**22
 _SEED = 0
 # Limit for L-BFGS. With 13,000 texts and 31 labels it would go on to 220, for nothing.
 MAX_ITERATIONS = 120
+# Ridge of the fit of shares, small against texts' length of 1, since languages are easily told.
+LEAN_RIDGE = 0.1
 
 # Odd numbers that characters are multiplied by.
 _FACTORS = numpy.array(
@@ -45,6 +49,7 @@ class CharacterNgrams(nn.Module):
     rarity (Tensor): What one of them counts in a text. Shape: (n_ngrams,)
     unseen (Tensor): The same of all others. Shape: (1,)
     weight, bias (Tensor): Shapes: (n_ngrams, n_labels), (n_labels,)
+    lean (Tensor): What one of them adds to the log odds of what n-grams count. Shape: (n_ngrams,)
     known (Tensor): 1 for labels of which anything is known, else 0. Shape: (n_labels,)
     SOURCE: Logistic regression on TF-IDF with sublinear counts, as scikit-learn's
         LogisticRegression and TfidfVectorizer have it; but n-grams that no training text had count
@@ -58,6 +63,7 @@ class CharacterNgrams(nn.Module):
         self.unseen = fixed(torch.zeros(1))
         self.weight = fixed(torch.zeros(n_ngrams, n_labels))
         self.bias = fixed(torch.zeros(n_labels))
+        self.lean = fixed(torch.zeros(n_ngrams))
         self.known = fixed(torch.zeros(n_labels))
 
     @classmethod
@@ -108,10 +114,27 @@ class CharacterNgrams(nn.Module):
         """The same n-grams with other labels; None is one of which nothing is known."""
         made = CharacterNgrams(len(self.hashes), len(columns))
         made.hashes, made.rarity, made.unseen = self.hashes, self.rarity, self.unseen
+        made.lean = self.lean
         for new, old in enumerate(columns):
             if old is not None:
                 made.weight[:, new] = self.weight[:, old]
                 made.bias[new], made.known[new] = self.bias[old], self.known[old]
+        return made
+
+    def fit_shares(
+        self, texts: Sequence[str], shares: numpy.ndarray, *, share: float
+    ) -> "CharacterNgrams":
+        """The same n-grams, which tell of a text what they should count in it: as much as in the
+        texts with which it has most in common, so in those of its language.
+
+        shares (numpy.ndarray): What they should count in texts that they were fitted to, between
+            0 and 1. Shape: (n_texts,)
+        share (float): What they count in a text of which nothing is known.
+        """
+        made = self.select_labels(range(len(self.bias)))
+        features = self._features(len(texts), *count_ngrams(texts))
+        lean = lsqr(features, logit(shares) - logit(share), damp=LEAN_RIDGE**0.5)[0]
+        made.lean = fixed(torch.from_numpy(lean).float())
         return made
 
     def sway(self, logits: Tensor, texts: Sequence[str], *, share: float) -> Tensor:
@@ -119,16 +142,28 @@ class CharacterNgrams(nn.Module):
 
         logits (Tensor): What a head says. Shape: (n_docs, n_labels)
         texts (Sequence[str]): The texts.
-        share (float): What n-grams count, in [0, 1]; nothing for a label that is unknown.
+        share (float): What n-grams count, in [0, 1], where they do not tell it themselves;
+            nothing for a label that is unknown.
         RETURNS (Tensor): Shape: (n_docs, n_labels)
         """
-        return torch.lerp(logits, self(texts).to(logits), share * self.known)
+        features = self._features(len(texts), *count_ngrams(texts))
+        shares = torch.from_numpy(self._shares(features, share)).to(logits)
+        return torch.lerp(logits, self._logits(features).to(logits), shares[:, None] * self.known)
+
+    def shares(self, texts: Sequence[str], *, share: float) -> numpy.ndarray:
+        """What n-grams count in texts, between 0 and 1. Shape: (n_texts,)"""
+        return self._shares(self._features(len(texts), *count_ngrams(texts)), share)
 
     def forward(self, texts: Sequence[str]) -> Tensor:
         """Logits of texts. Shape: (n_texts, n_labels)"""
-        features = self._features(len(texts), *count_ngrams(texts))
+        return self._logits(self._features(len(texts), *count_ngrams(texts)))
+
+    def _logits(self, features: csr_matrix) -> Tensor:
         logits = features @ self.weight.numpy(force=True) + self.bias.numpy(force=True)
         return torch.from_numpy(logits)
+
+    def _shares(self, features: csr_matrix, share: float) -> numpy.ndarray:
+        return expit(logit(share) + features @ self.lean.numpy(force=True))
 
     def attribute(self, text: str, direction: numpy.ndarray) -> numpy.ndarray:
         """What each character of a text adds to a combination of the logits: that of each n-gram

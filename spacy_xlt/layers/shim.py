@@ -363,9 +363,10 @@ class TextCatShim(Shim):
         ngrams, share = self.ngrams, self.settings.ngram_share
         if ngrams is None or not share:
             return found
-        rows = zip(found, texts, directions, strict=True)
+        rows = zip(found, texts, directions, ngrams.shares(texts, share=share), strict=True)
         return [
-            own.blend(ngrams.attribute(text, direction), share) for own, text, direction in rows
+            own.blend(ngrams.attribute(text, direction), float(counts))
+            for own, text, direction, counts in rows
         ]
 
     def features(self, texts: Sequence[str]) -> numpy.ndarray:

@@ -452,6 +452,62 @@ def test_a_second_stage_learns_the_spelling_of_its_own_texts(make_nlp, make_read
     assert tuned.get_pipe("textcat")._shim.ngrams is None
 
 
+def shares_of(nlp):
+    """What spelling counts in a text of each language."""
+    texts = [tiny.SENTENCES[lang][0].format("jazz") for lang in ("en", "de", "sw")]
+    shim = nlp.get_pipe("textcat")._shim
+    found = shim.ngrams.shares(texts, share=shim.settings.ngram_share)
+    return dict(zip(("en", "de", "sw"), found.tolist(), strict=True))
+
+
+def make_swapped(nlp, langs):
+    """Examples of which those in Swahili have other labels than the same words elsewhere."""
+    other = dict(zip(tiny.LABELS, [*tiny.LABELS[1:], tiny.LABELS[0]], strict=True))
+    examples = tiny.make_examples(nlp, langs)
+    for eg in examples:
+        if eg.reference._.xlt_lang == "sw":
+            eg.reference.cats = {other[label]: value for label, value in eg.reference.cats.items()}
+    return examples
+
+
+@pytest.mark.parametrize("settings", [{}, {"refit_head": True}])
+def test_what_spelling_counts_is_measured_in_new_languages(make_nlp, trained_dir, settings):
+    nlp = make_nlp(model={"ngram_share": 0.3})
+    examples = make_swapped(nlp, ["en", "de", "sw"])
+    initialize(nlp, examples, start_from=str(trained_dir), **settings)
+    found = shares_of(nlp)
+    assert found["en"] == pytest.approx(0.3, abs=0.05)
+    assert found["sw"] > max(found["de"], 0.4)
+
+
+@pytest.mark.parametrize(
+    "share, settings",
+    [
+        (0.3, {}),
+        (1.0, {"start": True}),
+        (0.3, {"start": True, "labels": [*tiny.LABELS, "sport"]}),
+    ],
+)
+def test_where_it_cannot_be_measured_spelling_counts_as_set(make_nlp, trained_dir, share, settings):
+    nlp = make_nlp(model={"ngram_share": share})
+    examples = make_swapped(nlp, ["en", "sw"])
+    if "labels" in settings:
+        examples += labelled(nlp, ("football", {"sport": 1.0}))
+    start = str(trained_dir) if settings.get("start") else None
+    initialize(nlp, examples, start_from=start)
+    assert list(shares_of(nlp).values()) == pytest.approx([share] * 3)
+
+
+def test_languages_that_were_learned_before_are_not_new(make_nlp, trained_dir, tmp_path):
+    nlp = make_nlp(model={"ngram_share": 0.3})
+    initialize(nlp, make_swapped(nlp, ["sw"]), start_from=str(trained_dir))
+    assert shares_of(nlp)["sw"] > 0.4
+    nlp.to_disk(tmp_path)
+    again = make_nlp(model={"ngram_share": 0.3})
+    initialize(again, make_swapped(again, ["sw"]), start_from=str(tmp_path))
+    assert list(shares_of(again).values()) == pytest.approx([0.3] * 3)
+
+
 def test_without_labelled_texts_there_is_no_spelling(make_nlp):
     nlp = make_nlp(model=SPELLING)
     initialize(nlp, labelled(nlp, ("football", {})), labels=["a", "b"])

@@ -115,6 +115,35 @@ def test_what_is_unknown_counts_nothing():
     assert torch.equal(fit().sway(logits, ["pizza"], share=0.0), logits)
 
 
+def test_what_they_count_is_learned_from_texts_like_it():
+    shares = numpy.array([0.9, 0.9, 0.2, 0.2, 0.5, 0.5])
+    found = fit().fit_shares(LEARNED, shares, share=0.5)
+    numpy.testing.assert_allclose(found.shares(LEARNED, share=0.5), shares, atol=0.06)
+    pizza, jazz, new = found.shares(["Pizza!", "jazz?", "\u1200\u1201"], share=0.5)
+    assert pizza > 0.6 and jazz < 0.4 and new == pytest.approx(0.5)
+    # a setting that is changed afterwards is what counts where nothing is known
+    assert found.shares(["\u1200"], share=0.3)[0] == pytest.approx(0.3)
+    logits = torch.tensor([[1.0, 2.0, 3.0]])
+    swayed = found.sway(logits, ["Pizza!"], share=0.5)
+    torch.testing.assert_close(
+        swayed, torch.lerp(logits, found(["Pizza!"]), torch.tensor(pizza).float())
+    )
+    for share in (0.0, 1.0):
+        wanted = logits if share == 0.0 else found(["Pizza!"])
+        torch.testing.assert_close(found.sway(logits, ["Pizza!"], share=share), wanted)
+    more = found.select_labels([1, None, 0])
+    assert torch.equal(more.lean, found.lean)
+    assert numpy.array_equal(fit().shares(LEARNED, share=0.5), numpy.full(6, 0.5))
+
+
+@pytest.mark.parametrize("text", ODD)
+def test_shares_of_odd_texts(text):
+    found = fit([*LEARNED, text], [*LABELS, 0])
+    found = found.fit_shares([*LEARNED, text], numpy.full(7, 0.999), share=0.001)
+    shares = found.shares([text, "pizza"], share=0.001)
+    assert ((shares > 0.0) & (shares < 1.0)).all()
+
+
 def test_weights_of_texts_count():
     weights = numpy.array([1, 1, 1, 1, 0, 0], dtype="f")
     found, fewer = fit(weights=weights), fit(LEARNED[:4], LABELS[:4])
@@ -140,9 +169,9 @@ def test_limits_of_memory(monkeypatch):
 
 @pytest.fixture
 def make_spelling(make_shim):
-    def make(share=0.5, **settings):
+    def make(share=0.5, shares=None, **settings):
         shim = make_shim(ngram_share=share, **settings)
-        shim.set_ngrams(fit())
+        shim.set_ngrams(fit() if shares is None else fit().fit_shares(LEARNED, shares, share=share))
         return shim
 
     return make
@@ -171,7 +200,8 @@ def test_without_the_setting_they_are_passed_over(make_shim, make_spelling, tmp_
 
 @pytest.mark.parametrize("half_precision", ["frozen", "none"])
 def test_they_are_stored_and_copied(make_shim, make_spelling, tmp_path, half_precision):
-    shim = make_spelling(half_precision=half_precision)
+    shares = numpy.linspace(0.2, 0.8, 6)
+    shim = make_spelling(half_precision=half_precision, shares=shares)
     train(shim, 2)
     wanted = shim.predict(TEXTS)
     empty = {"ready": False, "ngram_share": 0.5, "half_precision": half_precision}
@@ -198,6 +228,11 @@ def test_explanations_count_them(make_shim, make_spelling):
     assert found.total == pytest.approx(whole.sum(), abs=1e-4)
     assert found.weights.sum() == pytest.approx(found.total, abs=1e-4)
     (half,) = make_spelling(share=0.5).attribute(["jazz today"], direction, n_steps=50)
+    measured = make_spelling(share=0.4, shares=numpy.full(6, 0.8))
+    (own,) = measured.attribute(["jazz today"], direction, n_steps=50)
+    share = float(measured.ngrams.shares(["jazz today"], share=0.4)[0])
     (none,) = make_shim().attribute(["jazz today"], direction, n_steps=50)
     assert half.total == pytest.approx(0.5 * found.total + 0.5 * none.total, abs=1e-3)
+    assert share > 0.5
+    assert own.total == pytest.approx(share * found.total + (1 - share) * none.total, abs=1e-3)
     numpy.testing.assert_allclose(half.weights, 0.5 * found.weights + 0.5 * none.weights, atol=1e-3)
