@@ -12,7 +12,29 @@ from wasabi import Printer
 
 __all__ = ["Arg", "Opt", "command", "group", "msg", "xlt_cli"]
 
-msg = Printer()
+# A command within a message, up to the end of the sentence or clause.
+_COMMAND = re.compile(
+    r"(?:python -m spacy|pip install) .*?(?=(?<=\S)[.,;)](?:\s|$)|$)", re.MULTILINE
+)
+# Stands for a space at which no line may break.
+_GLUE = "\x1f"
+
+
+class CommandPrinter(Printer):
+    """Wraps messages, but no command within them, which is there to be copied."""
+
+    def text(self, title: Any = "", text: Any = "", *args: Any, **settings: Any) -> None:
+        glued = map(_glue_commands, (title, text))
+        shown = super().text(*glued, *args, no_print=True, **settings)
+        if shown is not None:
+            print(shown.replace(_GLUE, " "))
+
+
+def _glue_commands(text: Any) -> str:
+    return _COMMAND.sub(lambda match: match[0].replace(" ", _GLUE), str(text))
+
+
+msg = CommandPrinter()
 
 # The order of the help: what one does first, then what one does next.
 SECTIONS: Dict[str, Sequence[str]] = {
@@ -80,10 +102,9 @@ def command(parent: typer.Typer, name: str, **settings: Any) -> Callable[[F], F]
                 return function(*args, **kwargs)
             except USER_ERRORS as e:
                 sys.stdout.flush()
-                printer = Printer(line_max=100)
-                printer.fail(_title(e))
+                msg.fail(_title(e))
                 for line in str(e).strip().splitlines():  # a list in a message stays a list
-                    printer.text(line)
+                    msg.text(line)
                 raise typer.Exit(1) from e
             except KeyboardInterrupt as e:
                 msg.warn("Interrupted.")

@@ -1,12 +1,13 @@
 import re
 
 import pytest
+import typer
 from spacy.cli import app
 from typer.main import get_command
 from typer.testing import CliRunner
 
 from spacy_xlt.cli import xlt_cli
-from spacy_xlt.cli._app import SECTIONS
+from spacy_xlt.cli._app import SECTIONS, command, msg
 
 
 @pytest.fixture(scope="module")
@@ -32,3 +33,49 @@ def test_what_a_command_does_is_a_whole_clause(overview):
     lines = [" ".join(line.split()) for line in overview.splitlines()]
     assert "suggest Choose the texts whose labels would help most" in lines
     assert "init-config Write the config of a recipe" in lines
+
+
+LONG = "python -m spacy xlt train configs/zero_shot.cfg --output training/a_long_name --gpu-id 0"
+
+
+DIRECTORY = "python -m spacy project run all . --vars.source_lang de --vars.data my_texts.csv"
+
+
+@pytest.mark.parametrize(
+    "text, line",
+    [
+        (f"Go on with: {LONG}", LONG),
+        (f"Go on with: {LONG}. Then look at what there is.", f"{LONG}."),
+        (f"What helps where a line is too long for the width ({LONG}) is this", f"({LONG})"),
+        (f"Say: {DIRECTORY}, or wait", f"{DIRECTORY},"),
+        (f"{'Words ' * 12}before a line would break: pip install 'x[y]'", "pip install 'x[y]'"),
+    ],
+)
+def test_no_line_breaks_within_a_command(capsys, text, line):
+    msg.info("What is to be done", text)
+    lines = capsys.readouterr().out.splitlines()
+    assert any(found.endswith(line) for found in lines)
+
+
+def test_other_messages_are_wrapped_as_they_are(capsys):
+    msg.text("word " * 40, "No command: spacy xlt calibrate\x00 " * 10)
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) > 4 and max(map(len, lines)) <= 80
+    msg.good("hidden", show=False)
+    assert capsys.readouterr().out == ""
+
+
+def test_commands_in_an_error_can_be_copied(capsys):
+    parent = typer.Typer()
+
+    @command(parent, "fail")
+    def fail():
+        raise ValueError(f"This and that is not as it should be.\nDo this instead: {LONG}")
+
+    @command(parent, "other")
+    def other():
+        """So that the first one keeps its name."""
+
+    result = CliRunner().invoke(parent, ["fail"])
+    assert result.exit_code == 1
+    assert f"{LONG}\n" in result.output
