@@ -2,19 +2,22 @@
 
 import functools
 import re
+import shlex
 import sys
-from typing import Any, Callable, Dict, Sequence, TypeVar
+import warnings
+from contextlib import contextmanager, redirect_stdout
+from typing import Any, Callable, Dict, Iterator, Sequence, TypeVar
 
 import typer
 from spacy.cli._util import Arg, Opt, app
 from typer.core import TyperGroup
 from wasabi import Printer
 
-__all__ = ["Arg", "Opt", "command", "group", "msg", "xlt_cli"]
+__all__ = ["Arg", "Opt", "command", "command_line", "group", "msg", "xlt_cli"]
 
 # A command within a message, up to the end of the sentence or clause.
 _COMMAND = re.compile(
-    r"(?:python -m spacy|pip install) .*?(?=(?<=\S)[.,;)](?:\s|$)|$)", re.MULTILINE
+    r"(?:python -m (?:spacy|pip)|pip install) .*?(?=(?<=\S)[.,;)](?:\s|$)|$)", re.MULTILINE
 )
 # Stands for a space at which no line may break.
 _GLUE = "\x1f"
@@ -23,9 +26,10 @@ _GLUE = "\x1f"
 class CommandPrinter(Printer):
     """Wraps messages, but no command within them, which is there to be copied."""
 
-    def text(self, title: Any = "", text: Any = "", *args: Any, **settings: Any) -> None:
-        glued = map(_glue_commands, (title, text))
-        shown = super().text(*glued, *args, no_print=True, **settings)
+    def text(  # type: ignore[override]
+        self, title: Any = "", text: Any = "", **settings: Any
+    ) -> None:
+        shown = super().text(_glue_commands(title), _glue_commands(text), no_print=True, **settings)
         if shown is not None:
             print(shown.replace(_GLUE, " "))
 
@@ -90,7 +94,7 @@ def group(name: str, help: str) -> typer.Typer:
 
 
 def command(parent: typer.Typer, name: str, **settings: Any) -> Callable[[F], F]:
-    """Register a function as a command whose errors are messages, not tracebacks.
+    """Register a function as a command whose errors and warnings are messages.
 
     Exit codes: 0 done, 1 an error that the message explains, 130 interrupted.
     """
@@ -99,7 +103,8 @@ def command(parent: typer.Typer, name: str, **settings: Any) -> Callable[[F], F]
         @functools.wraps(function)
         def run(*args: Any, **kwargs: Any) -> Any:
             try:
-                return function(*args, **kwargs)
+                with warnings_as_messages():
+                    return function(*args, **kwargs)
             except USER_ERRORS as e:
                 sys.stdout.flush()
                 msg.fail(_title(e))
@@ -117,9 +122,33 @@ def command(parent: typer.Typer, name: str, **settings: Any) -> Callable[[F], F]
     return register
 
 
+def command_line(*words: Any) -> str:
+    """One of our commands as a user types it."""
+    return shlex.join(["python", "-m", "spacy", "xlt", *map(str, words)])
+
+
 def _first_clause(text: str) -> str:
     """What a command does, as a list of commands says it."""
     return re.split(r"[.,:;](?:\s|$)", " ".join(text.split()), maxsplit=1)[0]
+
+
+@contextmanager
+def warnings_as_messages() -> Iterator[None]:
+    """Show warnings to users as messages, beside what goes to standard output; those to programmers
+    as they are."""
+
+    def show(message: Any, category: Any, *args: Any, **kwargs: Any) -> None:
+        if category is not UserWarning:
+            show_others(message, category, *args, **kwargs)
+            return
+        sys.stdout.flush()
+        with redirect_stdout(sys.stderr):
+            msg.warn(str(message))
+
+    with warnings.catch_warnings():
+        show_others = warnings.showwarning
+        warnings.showwarning = show
+        yield
 
 
 def _title(error: BaseException) -> str:

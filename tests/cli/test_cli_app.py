@@ -1,4 +1,6 @@
 import re
+import warnings
+from pathlib import Path
 
 import pytest
 import typer
@@ -7,7 +9,7 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 from spacy_xlt.cli import xlt_cli
-from spacy_xlt.cli._app import SECTIONS, command, msg
+from spacy_xlt.cli._app import SECTIONS, command, command_line, msg
 
 
 @pytest.fixture(scope="module")
@@ -79,3 +81,27 @@ def test_commands_in_an_error_can_be_copied(capsys):
     result = CliRunner().invoke(parent, ["fail"])
     assert result.exit_code == 1
     assert f"{LONG}\n" in result.output
+
+
+def test_a_command_with_a_path_that_has_spaces():
+    assert command_line("data", "check", Path("my texts")) == (
+        "python -m spacy xlt data check 'my texts'"
+    )
+
+
+def test_warnings_are_messages_beside_the_output(capsys):
+    parent = typer.Typer()
+
+    @command(parent, "worry")
+    def worry():
+        print("result", flush=True)
+        warnings.warn("This is rare.", stacklevel=1)
+        warnings.warn("for programmers", DeprecationWarning, stacklevel=1)
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        get_command(parent).main(args=[], standalone_mode=False)
+    assert [warning.category for warning in caught] == [DeprecationWarning]
+    shown = capsys.readouterr()
+    assert shown.out == "result\n"
+    assert "⚠ This is rare." in shown.err and "UserWarning" not in shown.err
