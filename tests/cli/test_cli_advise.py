@@ -147,7 +147,19 @@ def test_texts_lexicons_and_translations(corpus, figures, tmp_path, trained_dir)
     assert languages["sw"]["n_lexicon"] == 2 and languages["de"]["n_lexicon"] == 0
     assert languages["de"]["n_parallel"] == 5
     assert languages["es"]["has_translator"] and not languages["sw"]["has_translator"]
+    assert languages["sw"]["n_gloss"] == 3 and languages["de"]["n_gloss"] == 0
     commands = {one["recipe"]: one["commands"] for one in found["recommended"]}
+    assert commands["translate_train"][0] == (
+        f"python -m spacy xlt translate {corpus}/train training/translated --from en --to de,es "
+        "--with apertium"
+    )
+    assert (
+        "--source-langs en,de,es --train training/translated/train"
+        in commands["translate_train"][1]
+    )
+    assert commands["parallel"][0].endswith(
+        f"{parallel} training/aligned --from en --by neighbours --encoder ENCODER"
+    )
     assert f"--lexicons {lexicons}" in commands["lexicon"][-2]
     assert len(commands["finetune"]) == 2 and f"--start {trained_dir}" in commands["finetune"][0]
 
@@ -209,7 +221,7 @@ def test_nothing_labelled(tmp_path):
         (["--encoder", "none"], "There is no 'none', which --encoder names."),
         (["--teacher", "none"], "There is no 'none', which --teacher names."),
         (["--unlabelled", "none"], "There is no file or directory 'none' with texts."),
-        (["--parallel", "none"], "There is no corpus at 'none'."),
+        (["--parallel", "none"], "There is no file or directory 'none' with texts."),
         (["--target-langs", "zz"], "'zz' is not a language tag."),
         (["none"], "There is no corpus at 'none'."),
     ],
