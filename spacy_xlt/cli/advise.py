@@ -364,6 +364,7 @@ def command_lines(one: "Recommendation", given: Given, source_langs: Sequence[st
         "encoder": given.encoder,
         "start": start,
         "source_lang": ",".join(source_langs),
+        "source_list": json.dumps(source_langs) if any(source_langs) else "",
         "target_langs": ",".join(one.langs),
         # Without a source language nothing is said of languages, so that all are trained on.
         "all_langs": ",".join((*source_langs, *one.langs)) if any(source_langs) else "",
@@ -470,6 +471,8 @@ def show_situation(situation: "Situation") -> None:
 
 def show_advice(advice: "Advice", situation: "Situation", given: Given) -> None:
     """Print warnings, the table of recipes, and reasons and commands of the first ones."""
+    from ..transfer.filling import PATHS
+
     for warning in advice.warnings:
         msg.warn(warning)
     if advice.recommended:
@@ -492,6 +495,9 @@ def show_advice(advice: "Advice", situation: "Situation", given: Given) -> None:
             "measured, and need not be yours. The order goes by what is sure, over all targets. "
             "Intervals are over sentences, with a star over languages."
         )
+        for name, stand_in in (("dev", DEV), ("encoder", ENCODER)):
+            if getattr(given, name) == stand_in:
+                msg.info("{} stands for {}. {}".format(stand_in, *PATHS[name]))
     for i, one in enumerate(advice.recommended[:N_SHOWN], start=1):
         msg.divider(f"{i}. {one.recipe.name}")
         for reason in one.reasons:

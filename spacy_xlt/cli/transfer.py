@@ -1,6 +1,7 @@
 """`spacy xlt transfer`: a recipe's config, filled in from the user's own corpora."""
 
 import configparser
+import json
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence, Tuple
@@ -154,6 +155,7 @@ def _values(
     values = {name: path for name, path in paths.items() if isinstance(path, str)}
     if source_langs:
         values["source_lang"] = ",".join(source_langs)
+        values["source_list"] = json.dumps(source_langs)
         source = find_source_file(as_paths(paths["train"]), source_langs)
         if source is not None:
             values.setdefault("source", str(source))

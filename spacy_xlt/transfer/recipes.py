@@ -49,9 +49,9 @@ class Recipe:
     commands (Tuple[str, ...]): Command lines of a recipe that is more than a config to fill in
         and to train with, with names in braces for what the user has: {train}, {dev}, {encoder},
         {start}, {source} (labelled texts of the source languages alone), {source_lang},
-        {target_langs}, {all_langs}, {unlabelled}, {lexicons}, {parallel}, {pairing} (how parallel
-        texts are paired), {teacher}; see `fill_commands`. They come after those of the baseline
-        if the recipe goes on from there.
+        {source_list} (the same as JSON), {target_langs}, {all_langs}, {unlabelled}, {lexicons},
+        {parallel}, {pairing} (how parallel texts are paired), {teacher}; see `fill_commands`.
+        They come after those of the baseline if the recipe goes on from there.
     """
 
     name: str
@@ -72,7 +72,9 @@ def _train(recipe: str, name: str, *more: str) -> Tuple[str, str]:
 
 def _train_beside(made: str, name: str) -> Tuple[str, str]:
     """Command lines that train the baseline on texts of target languages too, that were made."""
-    fill, train = _train(BASELINE, name, "--train", made)
+    # What was made is no labelled text of its language, so the source stays what it is.
+    source = "--initialize.components.textcat.train_langs {source_list}"
+    fill, train = _train(BASELINE, name, "--train", made, source)
     return fill.replace("{source_lang}", "{all_langs}"), train
 
 
@@ -159,7 +161,8 @@ _TABLE = (
             *_train("frozen", "votes", _VOTES),
             "python -m spacy xlt init-config self_train self_train.cfg",
             "python -m spacy xlt self-train self_train.cfg --output training/self_trained "
-            "--texts {unlabelled} --teacher {start} --teacher training/votes/model-best "
+            "--texts {unlabelled} --langs {target_langs} "
+            "--teacher {start} --teacher training/votes/model-best "
             "--paths.source {source} --paths.dev {dev} --paths.encoder {encoder}",
         ),
     ),

@@ -46,7 +46,9 @@ def test_a_corpus_with_its_splits(corpus, encoder_dir, figures):
     assert "Recipes that fit, the best first" in text and "1 of 2" in text
     assert "Gains are over zero-shot on SIB-200" in text and "gn ha ku quy sw yo zu; " in text
     assert "Recipes that do not fit" in text and "lexicon It needs a lexicon" in text
-    assert "about 1 minute" in text
+    assert "about 1 minute" in text and "DEV stands for" not in text
+    text = run_command("advise", corpus)
+    assert "ENCODER stands for the directory of an encoder. Fetch one with: python -m" in text
     found = figures(corpus)
     assert found["format"] == "spacy_xlt.advice.v1"
     assert found["situation"]["source_langs"] == ["en"]
@@ -157,6 +159,7 @@ def test_texts_lexicons_and_translations(corpus, figures, tmp_path, trained_dir)
         "--source-langs en,de,es --train training/translated/train"
         in commands["translate_train"][1]
     )
+    assert """train_langs '["en"]'""" in commands["translate_train"][1]
     assert commands["parallel"][0].endswith(
         f"{parallel} training/aligned --from en --by neighbours --encoder ENCODER"
     )

@@ -19,7 +19,8 @@ def test_every_config_is_in_the_table():
 
 
 NAMES = (
-    *("train", "dev", "encoder", "start", "source", "source_lang", "target_langs", "all_langs"),
+    *("train", "dev", "encoder", "start", "source", "source_lang", "source_list"),
+    *("target_langs", "all_langs"),
     *("unlabelled", "lexicons", "parallel", "pairing", "teacher"),
 )
 
