@@ -153,8 +153,9 @@ def advise(
     situation (Situation): What there is.
     recipes (Mapping[str, Recipe]): Recipes by name.
     gains (Optional[Sequence[Gain]]): What was measured; None is what comes with the package.
-    RETURNS (Advice): Each recipe is either recommended or left out. By falling benefit, what is
-        measured before what is not, and the quicker one first where that is the same.
+    RETURNS (Advice): Each recipe is either recommended or left out. By falling benefit, what lost
+        where it was measured after all else, what is measured before what is not, and the quicker
+        one first where that is the same.
     """
     known = measured_gains() if gains is None else gains
     warnings = _find_warnings(situation)
@@ -180,7 +181,9 @@ def advise(
 
 def _rank(one: Recommendation) -> Tuple:
     is_measured = one.gain is not None or one.recipe.name == BASELINE
-    return (-one.benefit, not is_measured, one.time, one.recipe.name)
+    # Where no target counts, what lost elsewhere still comes last.
+    has_lost = one.gain is not None and one.gain.mean < 0.0
+    return (-one.benefit, has_lost, not is_measured, one.time, one.recipe.name)
 
 
 def _suits(recipe: Recipe, situation: Situation, lang: str) -> bool:

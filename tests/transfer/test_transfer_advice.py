@@ -203,6 +203,11 @@ def test_words_in_many_pieces_are_named():
     assert warning.startswith("Words of Yoruba are torn into more than 1.8 times as many pieces")
 
 
+def test_what_lost_comes_last_without_targets_too():
+    advice = advise(situation({}), NEEDY, [gain("quick", -2.0, -3.0, -1.0)])
+    assert names(advice) == [BASELINE, "quick"]
+
+
 def test_only_a_source_language():
     advice = advise(situation({}), NEEDY, [])
     assert names(advice) == [BASELINE, "quick"] and advice.recommended[0].langs == ()
