@@ -220,8 +220,7 @@ def find_situation(
         sources = read_started(Path(given.start), NAME).train_langs
     else:
         sources = [lang for lang, _ in sorted(n_labelled.items(), key=lambda x: (-x[1], x[0]))[:1]]
-    words = count_lexicons(given.lexicons, sources)
-    glosses = count_lexicons(given.lexicons, sources, is_either=True)
+    words, glosses = count_lexicons(given.lexicons, sources)
     translated = {standardize_language(lang) for lang in translated_langs}
     targets = {*given.texts, *glosses, *translated} - {""}
     if target_langs is not None:
@@ -297,24 +296,28 @@ def read_pieces(
 
 
 def count_lexicons(
-    directory: str, source_langs: Sequence[str], *, is_either: bool = False
-) -> Dict[str, int]:
-    """Words that lexicons translate between a source language and a target language, by the latter.
-
-    is_either (bool): Whether lexicons into the source language count too, and words are those of
-        the target language rather than the source's.
-    """
+    directory: str, source_langs: Sequence[str]
+) -> Tuple[Dict[str, int], Dict[str, int]]:
+    """By target language, words of a source language that lexicons translate into it, and words of
+    its own that lexicons of either direction know."""
     from ..translation.lexicon_files import find_lexicons, read_pairs
 
+    translated: Dict[str, set] = {}
     known: Dict[str, set] = {}
     for path, (first, second) in find_lexicons(Path(directory)).items() if directory else ():
+        if not {first, second} & set(source_langs):
+            continue
         pairs = read_pairs(path, from_lang=first, to_lang=second)
+        headwords = {pair.headword for pair in pairs}
         if first in source_langs:
-            words = {pair.translation if is_either else pair.headword for pair in pairs}
-            known.setdefault(second, set()).update(words)
-        elif is_either and second in source_langs:
-            known.setdefault(first, set()).update(pair.headword for pair in pairs)
-    return {lang: len(words) for lang, words in known.items()}
+            translated.setdefault(second, set()).update(headwords)
+            known.setdefault(second, set()).update(pair.translation for pair in pairs)
+        else:
+            known.setdefault(first, set()).update(headwords)
+    return (
+        {lang: len(words) for lang, words in translated.items()},
+        {lang: len(words) for lang, words in known.items()},
+    )
 
 
 def estimate_minutes(

@@ -209,7 +209,7 @@ def translate(
 
 
 def read_source(path: Path, splits: Sequence[str]) -> Tuple[List["Row"], Dict[str, Any]]:
-    """Labelled rows of a corpus or of files, and what is known of where they come from.
+    """Rows of a corpus, or of files with labels, and what is known of where they come from.
 
     splits (Sequence[str]): Splits of a corpus to read; files are all training data.
     RAISES (ValueError): If there are none.
