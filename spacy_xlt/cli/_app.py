@@ -6,7 +6,7 @@ import shlex
 import sys
 import warnings
 from contextlib import contextmanager, redirect_stdout
-from typing import Any, Callable, Dict, Iterator, Sequence, TypeVar
+from typing import Any, Callable, Dict, Iterator, Sequence, Set, TypeVar
 
 import typer
 from spacy.cli._util import Arg, Opt, app
@@ -134,16 +134,18 @@ def _first_clause(text: str) -> str:
 
 @contextmanager
 def warnings_as_messages() -> Iterator[None]:
-    """Show warnings to users as messages, beside what goes to standard output; those to programmers
-    as they are."""
+    """Show warnings to users as messages, each once, beside what goes to standard output; those to
+    programmers as they are."""
+    told: Set[str] = set()  # spaCy makes and reads things several times
 
     def show(message: Any, category: Any, *args: Any, **kwargs: Any) -> None:
         if category is not UserWarning:
             show_others(message, category, *args, **kwargs)
-            return
-        sys.stdout.flush()
-        with redirect_stdout(sys.stderr):
-            msg.warn(str(message))
+        elif str(message) not in told:
+            told.add(str(message))
+            sys.stdout.flush()
+            with redirect_stdout(sys.stderr):
+                msg.warn(str(message))
 
     with warnings.catch_warnings():
         show_others = warnings.showwarning
