@@ -157,10 +157,11 @@ def replaced_directory(target: Path) -> Iterator[Path]:
     target (Path): The directory to make or replace; a link stays a link.
     YIELDS (Path): An empty directory on the same file system.
     RAISES (ValueError): If another process is at work on the same target.
+    RAISES (OSError): If the disk is full.
     """
-    target = target.resolve()
+    named, target = target, target.resolve()
     clean_leftovers(target)
-    with staging_directory(target) as staging:
+    with telling_of_full_disk(named), staging_directory(target) as staging:
         made = staging / "made"
         made.mkdir()
         yield made
@@ -203,6 +204,7 @@ def staged_file(path: Path) -> Iterator[Path]:
     path (Path): The file to make or replace. Its directory is made if need be.
     YIELDS (Path): What to write to: a file beside it, or itself if it is a device or a pipe.
     RAISES (ValueError): If the path is a directory.
+    RAISES (OSError): If the disk is full.
     """
     if path.is_dir():
         raise ValueError(f"'{path}' is a directory; a file is needed. Name a file in it.")
@@ -212,10 +214,34 @@ def staged_file(path: Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     staging = path.with_name(f".{path.name}.new-{os.getpid()}")
     try:
-        yield staging
-        os.replace(staging, path)
+        with telling_of_full_disk(path):
+            yield staging
+            os.replace(staging, path)
     finally:
         staging.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def telling_of_full_disk(path: Path) -> Iterator[None]:
+    """RAISES (OSError): If the block finds no room for something that takes the place of a path
+    once it is whole."""
+    try:
+        yield
+    except Exception as e:
+        if not is_disk_full(e):
+            raise
+        raise OSError(
+            errno.ENOSPC,
+            f"The disk is full: '{path}' could not be written, and what was there before is "
+            f"untouched. Make room, or choose a directory on another disk",
+        ) from e
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """Whether an error says so; safetensors and copies of directories do in words of their own."""
+    return getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or (
+        os.strerror(errno.ENOSPC) in str(error)
+    )
 
 
 def write_text(path: Path, text: str) -> None:

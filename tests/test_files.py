@@ -17,6 +17,7 @@ from spacy_xlt.files import (
     file_sha256,
     format_size,
     put_in_place,
+    replaced_directory,
     staged_file,
     staging_directory,
     write_text,
@@ -183,6 +184,30 @@ def test_a_failure_leaves_the_earlier_file(tmp_path, error):
         raise error
     assert path.read_text() == "before"
     assert list(tmp_path.iterdir()) == [path]
+
+
+FULL = [
+    OSError(errno.ENOSPC, "No space left on device"),
+    OSError(errno.EDQUOT, "Disk quota exceeded"),
+    # In words of their own, as safetensors and shutil.copytree say it.
+    RuntimeError("Error while serializing: No space left on device (os error 28)"),
+    shutil.Error([("a", "b", "[Errno 28] No space left on device: 'a' -> 'b'")]),
+]
+
+
+@pytest.mark.parametrize("error", FULL, ids=lambda error: type(error).__name__)
+def test_a_disk_that_fills_up_leaves_what_was_there(error, tmp_path):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").write_text("before")
+    before = sorted(tmp_path.rglob("*"))
+    for name, writing in (("folder", replaced_directory), ("file", staged_file)):
+        message = f"The disk is full: '.*{name}' could not be written, .* untouched. Make room"
+        with pytest.raises(OSError, match=message), writing(tmp_path / name):
+            raise error
+    assert sorted(tmp_path.rglob("*")) == before
+    assert (tmp_path / "file").read_text() == "before"
+    with pytest.raises(RuntimeError, match="a bug"), replaced_directory(tmp_path / "folder"):
+        raise RuntimeError("a bug")
 
 
 def test_a_directory_is_refused(tmp_path):

@@ -14,6 +14,7 @@ N_NEIGHBOURS = 4
 MIN_MARGIN = 1.02
 # Rows whose cosines with all others are held in memory at once.
 BLOCK_ROWS = 512
+BY_NEIGHBOURS = "Pair them by neighbours instead: --by neighbours --encoder ENCODER."
 
 
 class Pair(NamedTuple):
@@ -37,14 +38,14 @@ def pair_by_id(source_ids: Sequence[str], target_ids: Sequence[str]) -> List[Pai
             if n > 1:
                 raise ValueError(
                     f"The {side} texts have the id '{id}' {n} times, so it is unclear which one "
-                    f"is meant. Pair them by neighbours instead."
+                    f"is meant. {BY_NEIGHBOURS}"
                 )
     places = {id: i for i, id in enumerate(target_ids) if id}
     pairs = [Pair(i, places[id], 0.0) for i, id in enumerate(source_ids) if id in places]
     if not pairs:
         raise ValueError(
             f"None of the {len(source_ids):,} source texts has an id that one of the "
-            f"{len(target_ids):,} target texts has too. Pair them by neighbours instead."
+            f"{len(target_ids):,} target texts has too. {BY_NEIGHBOURS}"
         )
     return pairs
 

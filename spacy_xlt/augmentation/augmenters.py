@@ -2,22 +2,21 @@
 
 import hashlib
 import warnings
+from collections import Counter
 from random import Random
-from typing import Callable, Iterator, List, Sequence, Union
+from typing import Callable, Iterable, Iterator, List, Sequence, Tuple, Union
 
 from spacy.language import Language
 from spacy.training import Example
 
-from ..languages import get_doc_language, language_name
+from ..languages import UNKNOWN, get_doc_language, language_name
 from ..substitution import replace_words
 from ..types import Lexicon
 from ..words import word_spans
 from .coverage import judge_lexicon
 
-# Words of the first documents after which coverage is judged.
+# Words of the first documents by which coverage is judged.
 JUDGED_WORDS = 1000
-# Documents of other languages, and none of the lexicons', after which that is told.
-MANY_FOREIGN = 100
 
 Augmenter = Callable[[Language, Example], Iterator[Example]]
 # Makes the texts of a document's copies, with a source of chance.
@@ -101,51 +100,54 @@ class WordAugmenter:
         self.from_lang = lexicons[0].from_lang
         self.weight = weight
         self.seed = seed
-        # The first texts, until there are enough to judge the lexicons by; then none.
-        self._sample: List[str] = []
-        self._n_sampled = 0
-        self._n_foreign = 0
+        self._is_judged = False
 
     def __call__(self, nlp: Language, example: Example) -> Iterator[Example]:
         """YIELDS (Example): The example itself, then its copies."""
         yield example
         text = example.reference.text
         lang = get_doc_language(example.reference)
-        if not example.reference.cats:
+        if not example.reference.cats or lang not in (UNKNOWN, self.from_lang):
             return
-        if lang not in ("", self.from_lang):
-            self._note_foreign(lang)
-            return
-        self._judge_lexicons(text)
         seen = {text}
         for copy in self.rewrite(text, Random(seed_of(text, lang, self.seed))):
             if copy not in seen:
                 seen.add(copy)
                 yield copy_example(nlp, example, copy, weight=self.weight)
 
-    def _note_foreign(self, lang: str) -> None:
-        self._n_foreign += 1
-        if self._n_foreign == MANY_FOREIGN and not self._n_sampled:
+    def prepare(self, texts: Iterable[Tuple[str, str]]) -> None:
+        """Judge the lexicons, once, by the first texts of a corpus in the language of their words.
+
+        texts (Iterable[Tuple[str, str]]): Each with its language.
+        RAISES (ValueError): If a lexicon is of the other direction than it says.
+        """
+        if self._is_judged:
+            return
+        self._is_judged = True
+        sample: List[str] = []
+        n_words, others = 0, Counter[str]()
+        for text, lang in texts:
+            if lang not in (UNKNOWN, self.from_lang):
+                others[lang] += 1
+                continue
+            sample.append(text)
+            n_words += len(word_spans(text))
+            if n_words >= JUDGED_WORDS:
+                break
+        if others and not sample:
             warnings.warn(
-                f"The first {MANY_FOREIGN} documents are not in {language_name(self.from_lang)}, "
-                f"the language of the lexicons' words, but in {language_name(lang)} and the like, "
-                f"so they get no copies. Give lexicons from their language.",
+                f"None of the {others.total():,} documents is in {language_name(self.from_lang)}, "
+                f"the language of the lexicons' words; they are in "
+                f"{', '.join(language_name(lang) for lang in others)}, so they get no copies. Give "
+                f"lexicons from their language.",
                 stacklevel=3,
             )
-
-    def _judge_lexicons(self, text: str) -> None:
-        if self._n_sampled >= JUDGED_WORDS:
-            return
-        self._sample.append(text)
-        self._n_sampled += len(word_spans(text))
-        if self._n_sampled >= JUDGED_WORDS:
-            for lexicon in self.lexicons:
-                judgement = judge_lexicon(lexicon, self._sample)
-                if judgement.is_reversed:
-                    raise ValueError(judgement.worry)
-                if judgement.worry:
-                    warnings.warn(judgement.worry, stacklevel=3)
-            self._sample = []
+        for lexicon in self.lexicons if n_words else ():
+            judgement = judge_lexicon(lexicon, sample)
+            if judgement.is_reversed:
+                raise ValueError(judgement.worry)
+            if judgement.worry:
+                warnings.warn(judgement.worry, stacklevel=3)
 
 
 def _check_settings(

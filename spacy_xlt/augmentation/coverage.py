@@ -12,6 +12,8 @@ from ..types import Lexicon
 MIN_SHARE = 0.01
 # The other way round a lexicon knows so many times more words, if its direction is wrong.
 WRONG_DIRECTION = 5
+# Fewer words than this that the other way round knows may be names that both languages have.
+MIN_FOUND = 5
 
 
 @dataclass(frozen=True)
@@ -75,11 +77,12 @@ def judge_lexicon(lexicon: Lexicon, texts: Sequence[str]) -> Judgement:
         f"{language_name(lexicon.to_lang)} knows {coverage.n_found:,} of the "
         f"{coverage.n_words:,} words looked at ({100 * coverage.share:.1f} %)"
     )
-    if inverse.share >= MIN_SHARE and inverse.share > WRONG_DIRECTION * coverage.share:
+    is_known = inverse.n_found >= MIN_FOUND and inverse.share >= MIN_SHARE
+    if is_known and inverse.share > WRONG_DIRECTION * coverage.share:
         worry = (
             f"{name}, but {inverse.n_found:,} ({100 * inverse.share:.1f} %) stand among its "
             f"translations: it is in the wrong direction. Turn it round with: python -m spacy xlt "
-            f"lexicon convert SOURCE OUT.tsv --invert"
+            f"lexicon convert OLD/NAME.tsv NEW/NAME.tsv --invert"
         )
         return Judgement(coverage, worry, True)
     if coverage.share < MIN_SHARE:

@@ -2,17 +2,43 @@
 
 import functools
 import re
+import shlex
 import sys
-from typing import Any, Callable, Dict, Sequence, TypeVar
+import warnings
+from contextlib import contextmanager, redirect_stdout
+from typing import Any, Callable, Dict, Iterator, Sequence, Set, TypeVar
 
 import typer
 from spacy.cli._util import Arg, Opt, app
 from typer.core import TyperGroup
 from wasabi import Printer
 
-__all__ = ["Arg", "Opt", "command", "group", "msg", "xlt_cli"]
+__all__ = ["Arg", "Opt", "command", "command_line", "group", "msg", "xlt_cli"]
 
-msg = Printer()
+# A command within a message, up to the end of the sentence or clause.
+_COMMAND = re.compile(
+    r"(?:python -m (?:spacy|pip)|pip install) .*?(?=(?<=\S)[.,;)](?:\s|$)|$)", re.MULTILINE
+)
+# Stands for a space at which no line may break.
+_GLUE = "\x1f"
+
+
+class CommandPrinter(Printer):
+    """Wraps messages, but no command within them, which is there to be copied."""
+
+    def text(  # type: ignore[override]
+        self, title: Any = "", text: Any = "", **settings: Any
+    ) -> None:
+        shown = super().text(_glue_commands(title), _glue_commands(text), no_print=True, **settings)
+        if shown is not None:
+            print(shown.replace(_GLUE, " "))
+
+
+def _glue_commands(text: Any) -> str:
+    return _COMMAND.sub(lambda match: match[0].replace(" ", _GLUE), str(text))
+
+
+msg = CommandPrinter()
 
 # The order of the help: what one does first, then what one does next.
 SECTIONS: Dict[str, Sequence[str]] = {
@@ -68,7 +94,7 @@ def group(name: str, help: str) -> typer.Typer:
 
 
 def command(parent: typer.Typer, name: str, **settings: Any) -> Callable[[F], F]:
-    """Register a function as a command whose errors are messages, not tracebacks.
+    """Register a function as a command whose errors and warnings are messages.
 
     Exit codes: 0 done, 1 an error that the message explains, 130 interrupted.
     """
@@ -77,13 +103,13 @@ def command(parent: typer.Typer, name: str, **settings: Any) -> Callable[[F], F]
         @functools.wraps(function)
         def run(*args: Any, **kwargs: Any) -> Any:
             try:
-                return function(*args, **kwargs)
+                with warnings_as_messages():
+                    return function(*args, **kwargs)
             except USER_ERRORS as e:
                 sys.stdout.flush()
-                printer = Printer(line_max=100)
-                printer.fail(_title(e))
+                msg.fail(_title(e))
                 for line in str(e).strip().splitlines():  # a list in a message stays a list
-                    printer.text(line)
+                    msg.text(line)
                 raise typer.Exit(1) from e
             except KeyboardInterrupt as e:
                 msg.warn("Interrupted.")
@@ -96,9 +122,35 @@ def command(parent: typer.Typer, name: str, **settings: Any) -> Callable[[F], F]
     return register
 
 
+def command_line(*words: Any) -> str:
+    """One of our commands as a user types it."""
+    return shlex.join(["python", "-m", "spacy", "xlt", *map(str, words)])
+
+
 def _first_clause(text: str) -> str:
     """What a command does, as a list of commands says it."""
     return re.split(r"[.,:;](?:\s|$)", " ".join(text.split()), maxsplit=1)[0]
+
+
+@contextmanager
+def warnings_as_messages() -> Iterator[None]:
+    """Show warnings to users as messages, each once, beside what goes to standard output; those to
+    programmers as they are."""
+    told: Set[str] = set()  # spaCy makes and reads things several times
+
+    def show(message: Any, category: Any, *args: Any, **kwargs: Any) -> None:
+        if category is not UserWarning:
+            show_others(message, category, *args, **kwargs)
+        elif str(message) not in told:
+            told.add(str(message))
+            sys.stdout.flush()
+            with redirect_stdout(sys.stderr):
+                msg.warn(str(message))
+
+    with warnings.catch_warnings():
+        show_others = warnings.showwarning
+        warnings.showwarning = show
+        yield
 
 
 def _title(error: BaseException) -> str:

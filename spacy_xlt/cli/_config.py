@@ -8,6 +8,8 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict, Iterable, Iterator, Sequence
 
+from ..files import is_disk_full
+
 if TYPE_CHECKING:
     from thinc.api import Config
     from thinc.config import ConfigValidationError
@@ -99,13 +101,6 @@ def plain_errors(path: Path) -> Iterator[None]:
             "The disk is full, so the pipeline could not be saved. Earlier results are as they "
             "were. Make room, or choose --output on another disk",
         ) from e
-
-
-def is_disk_full(error: BaseException) -> bool:
-    """Whether an error says so; safetensors reports it in its own words."""
-    return getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or (
-        "No space left on device" in str(error)
-    )
 
 
 def explain(error: "ConfigValidationError", path: Path) -> str:

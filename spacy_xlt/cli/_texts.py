@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Dict, Iterator, List, Sequence
 
-from ..corpora.layout import DOCBIN_SUFFIX, docbin_docs, read_docbin, standard_language
+from ..corpora.layout import DOCBIN_SUFFIX, Row, docbin_docs, read_docbin, standard_language
 from ..corpora.reader import find_files
 from ..languages import ID_KEY, known_tag
 from ._rows import INPUT_FORMATS, find_format, get_text, read_rows
@@ -54,6 +54,14 @@ def read_texts(
             else _table_texts(file, max_length, text_field, lang_field)
         )
     ]
+
+
+def read_as_rows(path: Path) -> List[Row]:
+    """The same, as rows without labels; blank ones are left out."""
+    from spacy.language import Language
+
+    texts = read_texts(path, max_length=Language().max_length)
+    return [Row(x.text, {}, x.lang, id=x.id) for x in texts if x.text.strip()]
 
 
 def with_languages(nlp: "Language", texts: Sequence[Text]) -> List[Text]:

@@ -1,15 +1,14 @@
 """`spacy xlt advise`: which recipes fit what there is, what they brought, and how to run them."""
 
 import json
-import shlex
 from collections import Counter
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Collection, Dict, List, Optional, Sequence, Tuple
 
 from ..files import write_text
-from ._app import GPU_ID, Arg, Opt, command, msg, xlt_cli
-from .transfer import SPACY_XLT, train_line
+from ._app import GPU_ID, Arg, Opt, command, command_line, msg, xlt_cli
+from .transfer import train_line
 
 if TYPE_CHECKING:
     from ..corpora.layout import Row
@@ -100,30 +99,28 @@ def advise_cli(
     """
     from ..transfer.advice import advise
     from ._pipeline import split_langs
-    from .train import warnings_as_messages
 
     if minutes is not None and minutes <= 0:
         raise ValueError(f"--minutes is {minutes:g}; allowed is more than 0.")
     if minutes is not None and encoder is None:
         raise ValueError("--minutes needs --encoder, to know how long recipes take with it.")
-    with warnings_as_messages():
-        given = read_given(
-            corpora,
-            unlabelled=unlabelled,
-            lexicons=lexicons,
-            parallel=parallel,
-            encoder=encoder,
-            start=start,
-            teacher=teacher,
-        )
-        situation = find_situation(
-            given,
-            source_langs=split_langs(source_langs),
-            target_langs=split_langs(target_langs),
-            translated_langs=split_langs(translator) or [],
-            minutes=minutes,
-            gpu_id=gpu_id,
-        )
+    given = read_given(
+        corpora,
+        unlabelled=unlabelled,
+        lexicons=lexicons,
+        parallel=parallel,
+        encoder=encoder,
+        start=start,
+        teacher=teacher,
+    )
+    situation = find_situation(
+        given,
+        source_langs=split_langs(source_langs),
+        target_langs=split_langs(target_langs),
+        translated_langs=split_langs(translator) or [],
+        minutes=minutes,
+        gpu_id=gpu_id,
+    )
     advice = advise(situation)
     if json_path is not None:
         write_text(json_path, json.dumps(to_json(situation, advice, given), indent=1) + "\n")
@@ -151,7 +148,7 @@ def read_given(
 
     from ..corpora.layout import Row, is_corpus, read_corpus
     from ..corpora.reader import read_rows
-    from ._texts import read_by_language
+    from ._texts import read_as_rows, read_by_language
 
     given = Given()
     for path in corpora:
@@ -182,7 +179,7 @@ def read_given(
         given.rows += [Row(x, {}, lang) for lang, texts in by_language.items() for x in texts]
     if parallel is not None:
         given.parallel = str(parallel)
-        given.pairs = read_rows(parallel)
+        given.pairs = read_as_rows(parallel)
     for row in (*given.rows, *given.pairs):
         given.texts.setdefault(row.lang, []).append(row.text)
     named = {"lexicons": lexicons, "encoder": encoder, "start": start, "teacher": teacher}
@@ -223,9 +220,9 @@ def find_situation(
         sources = read_started(Path(given.start), NAME).train_langs
     else:
         sources = [lang for lang, _ in sorted(n_labelled.items(), key=lambda x: (-x[1], x[0]))[:1]]
-    words = count_lexicons(given.lexicons, sources)
+    words, glosses = count_lexicons(given.lexicons, sources)
     translated = {standardize_language(lang) for lang in translated_langs}
-    targets = {*given.texts, *words, *translated} - {""}
+    targets = {*given.texts, *glosses, *translated} - {""}
     if target_langs is not None:
         targets = {standardize_language(lang) for lang in target_langs}
     langs = targets.union(sources)
@@ -233,7 +230,10 @@ def find_situation(
     tokenizer = load_tokenizer(given)
     languages = {
         lang: replace(
-            _facts(lang, given, words, source_ids, tokenizer), has_translator=lang in translated
+            _facts(lang, given, source_ids, tokenizer),
+            has_translator=lang in translated,
+            n_lexicon=words.get(lang, 0),
+            n_gloss=glosses.get(lang, 0),
         )
         for lang in sorted(langs)
     }
@@ -250,7 +250,6 @@ def find_situation(
 def _facts(
     lang: str,
     given: Given,
-    words: Dict[str, int],
     source_ids: Collection[str],
     tokenizer: Optional["PieceTokenizer"],
 ) -> "LanguageFacts":
@@ -267,7 +266,6 @@ def _facts(
         n_unlabelled=len({row.text for row in rows if not row.cats}),
         # Texts without ids are paired by their meaning.
         n_parallel=len(known) if any(row.id for row in pairs) else len(pairs),
-        n_lexicon=words.get(lang, 0),
         unknown_share=unknown_share,
         pieces_per_word=pieces_per_word,
     )
@@ -297,17 +295,29 @@ def read_pieces(
     return unknown_share, per_word
 
 
-def count_lexicons(directory: str, source_langs: Sequence[str]) -> Dict[str, int]:
-    """Words of the lexicons from a source language, by target language."""
+def count_lexicons(
+    directory: str, source_langs: Sequence[str]
+) -> Tuple[Dict[str, int], Dict[str, int]]:
+    """By target language, words of a source language that lexicons translate into it, and words of
+    its own that lexicons of either direction know."""
     from ..translation.lexicon_files import find_lexicons, read_pairs
 
-    counts: Dict[str, int] = {}
-    if directory:
-        for path, (first, second) in find_lexicons(Path(directory)).items():
-            if first in source_langs:
-                pairs = read_pairs(path, from_lang=first, to_lang=second)
-                counts[second] = max(len({pair[0] for pair in pairs}), counts.get(second, 0))
-    return counts
+    translated: Dict[str, set] = {}
+    known: Dict[str, set] = {}
+    for path, (first, second) in find_lexicons(Path(directory)).items() if directory else ():
+        if not {first, second} & set(source_langs):
+            continue
+        pairs = read_pairs(path, from_lang=first, to_lang=second)
+        headwords = {pair.headword for pair in pairs}
+        if first in source_langs:
+            translated.setdefault(second, set()).update(headwords)
+            known.setdefault(second, set()).update(pair.translation for pair in pairs)
+        else:
+            known.setdefault(first, set()).update(headwords)
+    return (
+        {lang: len(words) for lang, words in translated.items()},
+        {lang: len(words) for lang, words in known.items()},
+    )
 
 
 def estimate_minutes(
@@ -340,7 +350,8 @@ def command_lines(one: "Recommendation", given: Given, source_langs: Sequence[st
 
     DEV and ENCODER stand for what was not given.
     """
-    from ..transfer.recipes import BASELINE
+    from ..transfer.filling import find_source_file
+    from ..transfer.recipes import BASELINE, fill_commands
 
     needs, name = one.recipe.needs, one.recipe.name
     start, lines = given.start, []
@@ -348,22 +359,27 @@ def command_lines(one: "Recommendation", given: Given, source_langs: Sequence[st
         first = _transfer_line(BASELINE, given, given.source_paths, source_langs, [])
         lines += [first, train_line(f"{BASELINE}.cfg", BASELINE)]
         start = f"training/{BASELINE}/model-best"
+    source = find_source_file([Path(given.source_paths[0])], source_langs)
     values = {
         "train": given.source_paths[0],
+        "source": given.source_paths[0] if source is None else str(source),
         "dev": given.dev,
         "encoder": given.encoder,
         "start": start,
         "source_lang": ",".join(source_langs),
+        "source_list": json.dumps(source_langs) if any(source_langs) else "",
         "target_langs": ",".join(one.langs),
+        # Without a source language nothing is said of languages, so that all are trained on.
+        "all_langs": ",".join((*source_langs, *one.langs)) if any(source_langs) else "",
         # Texts without labels may also stand among those with labels.
         "unlabelled": given.unlabelled or given.target_paths[0],
         "lexicons": given.lexicons,
         "parallel": given.parallel,
+        "pairing": "id" if any(row.id for row in given.pairs) else "neighbours",
         "teacher": given.teacher,
     }
-    quoted = {key: shlex.quote(value) for key, value in values.items()}
     if one.recipe.commands:
-        return [*lines, *(command.format(**quoted) for command in one.recipe.commands)]
+        return [*lines, *fill_commands(one.recipe, values)]
     paths = given.source_paths
     options: List[str] = []
     if needs.target_labels:
@@ -397,7 +413,7 @@ def _transfer_line(
     train = [word for path in paths for word in ("--train", path)]
     langs = ["--source-langs", ",".join(source_langs)] if any(source_langs) else []
     other = ["--dev", given.dev, "--encoder", given.encoder, *options, *langs]
-    return shlex.join([*SPACY_XLT, "transfer", name, *train, *other, "--output", f"{name}.cfg"])
+    return command_line("transfer", name, *train, *other, "--output", f"{name}.cfg")
 
 
 def to_json(situation: "Situation", advice: "Advice", given: Given) -> Dict[str, Any]:
@@ -438,7 +454,7 @@ def show_situation(situation: "Situation") -> None:
                 f"{min(counts):,} to {max(counts):,}" if facts.n_labelled and counts else "",
                 f"{facts.n_unlabelled:,}",
                 f"{facts.n_parallel:,}",
-                f"{facts.n_lexicon:,}",
+                f"{facts.n_gloss:,}",
                 "" if facts.unknown_share is None else f"{100 * facts.unknown_share:.1f} %",
                 "" if facts.pieces_per_word is None else f"{facts.pieces_per_word:.1f}",
             )
@@ -458,6 +474,8 @@ def show_situation(situation: "Situation") -> None:
 
 def show_advice(advice: "Advice", situation: "Situation", given: Given) -> None:
     """Print warnings, the table of recipes, and reasons and commands of the first ones."""
+    from ..transfer.filling import PATHS
+
     for warning in advice.warnings:
         msg.warn(warning)
     if advice.recommended:
@@ -473,12 +491,16 @@ def show_advice(advice: "Advice", situation: "Situation", given: Given) -> None:
             for i, one in enumerate(advice.recommended, start=1)
         ]
         header = ("", "Recipe", "Targets", "Gain in points (95 %)", "Measured on", "Time")
-        msg.table(rows, header=header, divider=True, aligns=("r", "l", "r", "l", "l", "r"))
+        aligns = ("r", "l", "r", "l", "l", "r")
+        msg.table(rows, header=header, divider=True, aligns=aligns, max_col=60, spacing=2)
         msg.text(
             "Gains are over zero-shot on SIB-200 (topics of single sentences), where they were "
             "measured, and need not be yours. The order goes by what is sure, over all targets. "
             "Intervals are over sentences, with a star over languages."
         )
+        for name, stand_in in (("dev", DEV), ("encoder", ENCODER)):
+            if getattr(given, name) == stand_in:
+                msg.info("{} stands for {}. {}".format(stand_in, *PATHS[name]))
     for i, one in enumerate(advice.recommended[:N_SHOWN], start=1):
         msg.divider(f"{i}. {one.recipe.name}")
         for reason in one.reasons:

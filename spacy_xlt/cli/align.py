@@ -1,6 +1,5 @@
 """`spacy xlt align`: labels carried over to texts that are translations of labelled ones."""
 
-import warnings
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict, List, Optional, Sequence, Tuple
@@ -20,7 +19,9 @@ WAYS = ("id", "neighbours")
 @command(xlt_cli, "align")
 def align_cli(
     source: Path = Arg(..., help="Labelled texts: a corpus, or DocBin or JSONL files"),
-    target: Path = Arg(..., help="Texts in other languages, labelled or not: the same"),
+    target: Path = Arg(
+        ..., help="Texts in other languages, labelled or not: a corpus, directory, DocBin or table"
+    ),
     out: Path = Arg(..., help="Directory of the new corpus; one that is there is replaced"),
     by: str = Opt(
         "id", "--by", help="id: texts with the same id. neighbours: texts with the same meaning"
@@ -45,22 +46,20 @@ def align_cli(
     Give texts the labels of those that they are translations of, where translations are there
     already: parallel texts, paired by id or by their meaning.
     """
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        record, outcomes = align(
-            source,
-            target,
-            out,
-            by=by,
-            from_lang=from_lang,
-            splits=[name.strip() for name in splits.split(",")],
-            encoder=encoder,
-            min_margin=min_margin,
-            min_quality=min_quality,
-            weigh=weigh,
-            gpu_id=gpu_id,
-        )
-    print_results(out, record, outcomes, [str(warning.message) for warning in caught])
+    record, outcomes = align(
+        source,
+        target,
+        out,
+        by=by,
+        from_lang=from_lang,
+        splits=[name.strip() for name in splits.split(",")],
+        encoder=encoder,
+        min_margin=min_margin,
+        min_quality=min_quality,
+        weigh=weigh,
+        gpu_id=gpu_id,
+    )
+    print_results(out, record, outcomes)
 
 
 def align(
@@ -88,6 +87,7 @@ def align(
     from ..files import check_replaceable
     from ..languages import standardize_language
     from ..transfer.translating import choose_source, identify_rows
+    from ._texts import read_as_rows
 
     if by not in WAYS:
         raise ValueError(f"--by is '{by}'. Allowed are {', '.join(WAYS)}.")
@@ -97,7 +97,7 @@ def align(
     rows, record = read_source(source, splits)
     start, rows = choose_source(rows, from_lang and standardize_language(from_lang))
     targets: Dict[str, List[Row]] = {}
-    for row in read_source(target, splits, labelled=False)[0]:
+    for row in read_source(target, splits)[0] if is_corpus(target) else read_as_rows(target):
         if row.lang != start:
             targets.setdefault(row.lang, []).append(row)
     if not targets:

@@ -308,7 +308,13 @@ def show_calibration(result: CalibrationResult) -> None:
         "on as many texts. After, and all to the right of it: on texts that it was not fitted to."
     )
     few = [lang or "unknown" for lang, row in result.checked.items() if row.n < FEW_DOCS]
-    if few:
+    n_docs = sum(row.n for row in result.checked.values())
+    if n_docs < FEW_DOCS:
+        msg.warn(
+            f"Only {n_docs:,} documents in all, so what was fitted may be chance, and "
+            f"probabilities further off than before. Give {FEW_DOCS} or more, better some hundred."
+        )
+    elif few:
         msg.warn(
             f"Fewer than {FEW_DOCS} documents, so hardly more than what fits all languages "
             f"together: {', '.join(few)}"

@@ -10,7 +10,7 @@ from tqdm import tqdm
 from wasabi import wrap
 
 from ..files import write_text
-from ._app import Arg, Opt, command, group, msg
+from ._app import Arg, Opt, command, command_line, group, msg
 
 if TYPE_CHECKING:
     from ..corpora.checks import CorpusReport
@@ -192,7 +192,9 @@ def data_import_cli(
             "The second texts are kept in doc.user_data['xlt_pair']. To classify on both, import "
             "again with --join-pair and what shall stand between them.",
         )
-    msg.good(f"The corpus is in {out}", f"Look it through with: spacy xlt data check {out}")
+    msg.good(
+        f"The corpus is in {out}", f"Look it through with: {command_line('data', 'check', out)}"
+    )
 
 
 @command(data_cli, "split")

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from ._app import Arg, Opt, command, group, msg
+from ._app import Arg, Opt, command, command_line, group, msg
 
 delta_cli = group("delta", "One encoder on disk, and small deltas of the tasks trained on it")
 
@@ -22,7 +22,8 @@ def save_cli(
     size = format_size(folder_size(output))
     msg.good(
         f"Delta of {size}: {output}",
-        f"Make a pipeline of it with: python -m spacy xlt delta apply BASE {output} --output DIR",
+        "Make a pipeline of it with: "
+        + command_line("delta", "apply", "BASE", output, "--output", "DIR"),
     )
 
 

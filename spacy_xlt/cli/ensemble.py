@@ -51,6 +51,8 @@ def make_ensemble(
     from ._pipeline import check_output, load_pipeline, save_pipeline
 
     check_output(output)
+    if len(pipelines) < 2:
+        raise ValueError("An ensemble is made of 2 or more pipelines. Name another one.")
     members = [load_pipeline(name, gpu_id=gpu_id, code_path=code_path) for name in pipelines]
     nlp = spacy.blank("xx")
     ensemble: Any = nlp.add_pipe("xlt_ensemble", name=NAME)

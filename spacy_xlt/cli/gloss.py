@@ -44,7 +44,9 @@ def gloss_cli(
     read = add_gloss(
         nlp, lexicons, langs=split_langs(langs), to_lang=to_lang, share=share, component=component
     )
-    if texts is not None:
+    if texts is None:
+        msg.info("Whether the lexicons know words of your texts was not looked at: see --texts.")
+    else:
         show_coverage(read, texts, max_length=nlp.max_length)
     save_pipeline(nlp, output)
     named = ", ".join(f"{x.from_lang} ({len(x):,} words)" for x in read)

@@ -42,7 +42,10 @@ def learning_curve_cli(
     ),
     output: Path = Opt(..., "--output", "-o", help="Directory for trials, figures and plot"),
     langs: Optional[str] = Opt(
-        None, "--langs", "-l", help="Languages, with commas; all that have both without it"
+        None,
+        "--langs",
+        "-l",
+        help="Languages, with commas; without it all that have both and were not trained in",
     ),
     shots: str = Opt(
         ",".join(map(str, DEFAULT_SHOTS)),
@@ -138,7 +141,6 @@ def learning_curve(
     from ..transfer.learning_curve import find_pipe, plan_jobs
     from ._pipeline import load_pipeline
     from ._staging import locked
-    from .train import warnings_as_messages
 
     if draws < 1:
         raise ValueError(f"--draws is {draws}; allowed is 1 or more.")
@@ -149,7 +151,6 @@ def learning_curve(
     source_rows = _read_source(source, parts)
     do = _make_trainer(nlp, pipe, recipe, source_rows, encoder, gpu_id)
     with ExitStack() as stack:
-        stack.enter_context(warnings_as_messages())
         if output.exists() and not output.is_dir():
             raise ValueError(f"'{output}' is a file; a directory is needed. Choose another name.")
         (output / TRIALS).mkdir(parents=True, exist_ok=True)
@@ -189,6 +190,14 @@ def _read_parts(
     if n_strange:
         msg.warn(f"{n_strange:,} documents have no label of '{pipe.name}' and are left out")
     wanted = None if langs is None else [standardize_language(lang) for lang in langs]
+    trained = {row.lang for row in known[0]} & set(pipe.cfg["train_langs"])
+    if wanted is None and trained and any(row.lang not in trained for row in known[0]):
+        # What the pipeline was trained on brings nothing new.
+        known = [[row for row in rows if row.lang not in trained] for rows in known]
+        msg.info(
+            f"Left out, since the pipeline was trained in it: "
+            f"{', '.join(map(language_name, sorted(trained)))}. With --langs it can be drawn from."
+        )
     parts = divide(known[0], known[1], wanted)
     leaked = {lang: part.n_leaked for lang, part in parts.items() if part.n_leaked}
     if leaked:

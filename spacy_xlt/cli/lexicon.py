@@ -1,6 +1,5 @@
 """`spacy xlt lexicon`: convert bilingual lexicons, and see what they know."""
 
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Dict, List, Optional, Sequence, Tuple
 
@@ -45,19 +44,15 @@ def lexicon_convert_cli(
     """
     Write lexicons of any format as one TSV file, without remarks, explanations and repetitions.
     """
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        lexicon, n_pairs = convert(
-            sources,
-            out,
-            format=format,
-            from_lang=from_lang,
-            to_lang=to_lang,
-            invert=invert,
-            via=via or (),
-        )
-    for warning in caught:
-        msg.warn(str(warning.message))
+    lexicon, n_pairs = convert(
+        sources,
+        out,
+        format=format,
+        from_lang=from_lang,
+        to_lang=to_lang,
+        invert=invert,
+        via=via or (),
+    )
     kept = len(lexicon.pairs())
     msg.info(
         f"{kept:,} of {n_pairs:,} pairs kept, for {len(lexicon):,} words; left out are phrases, "

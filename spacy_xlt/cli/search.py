@@ -12,7 +12,7 @@ import typer
 
 from ..files import write_text
 from ..transfer.search import PRUNERS, SCORES
-from ._app import CODE_PATH, GPU_ID, Arg, Opt, command, msg, xlt_cli
+from ._app import CODE_PATH, GPU_ID, Arg, Opt, command, command_line, msg, xlt_cli
 
 if TYPE_CHECKING:
     from thinc.api import Config
@@ -90,7 +90,8 @@ def search_cli(
         code_path=code_path,
     )
     if best is not None:
-        msg.good(f"Train with it: python -m spacy xlt train {best} --output training")
+        line = command_line("train", best, "--output", "training")
+        msg.good(f"Train with it: {line}")
 
 
 def search(
@@ -120,7 +121,7 @@ def search(
     from ._config import plain_errors, read_config
     from ._resume import describe_changes
     from ._staging import locked
-    from .train import check_languages, plan_training, warnings_as_messages
+    from .train import check_languages, plan_training
 
     for name, value, allowed in (("score", score, SCORES), ("pruner", pruner, PRUNERS)):
         if value not in allowed:
@@ -135,7 +136,6 @@ def search(
     )
     with ExitStack() as stack:
         stack.enter_context(plain_errors(config_path))
-        stack.enter_context(warnings_as_messages())
         config = read_config(config_path, dict(overrides))
         interpolated = config.interpolate()
         space = choose_space(interpolated, overrides, tried)

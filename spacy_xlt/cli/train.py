@@ -7,7 +7,7 @@ import time
 import traceback
 import warnings
 from collections import Counter
-from contextlib import ExitStack, contextmanager, redirect_stdout
+from contextlib import ExitStack, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import (
@@ -198,7 +198,6 @@ def train(
     use_gpu = gpu_id if has_cupy_gpu else -1
     with ExitStack() as stack:
         stack.enter_context(plain_errors(config_path))
-        stack.enter_context(warnings_as_messages())
         config = read_config(config_path, dict(overrides))
         if launched_ranks() > 1:
             if resume:
@@ -211,6 +210,7 @@ def train(
             # The first process speaks and writes for all.
             silence = stack.enter_context(open(os.devnull, "w"))
             stack.enter_context(redirect_stdout(silence))
+            stack.enter_context(redirect_stderr(silence))
             nlp = init_nlp(config, use_gpu=use_gpu)
             train_nlp(nlp, None, use_gpu=use_gpu, stdout=silence, stderr=silence)
             return TrainingResult(None, time.perf_counter() - start)
@@ -481,22 +481,6 @@ class _Output:
 
     def flush(self) -> None:
         self.stream.flush()
-
-
-@contextmanager
-def warnings_as_messages() -> Iterator[None]:
-    """Show warnings to users as messages; those to programmers as they are."""
-
-    def show(message: Any, category: Any, *args: Any, **kwargs: Any) -> None:
-        if category is UserWarning:
-            msg.warn(str(message))
-        else:
-            show_others(message, category, *args, **kwargs)
-
-    with warnings.catch_warnings():
-        show_others = warnings.showwarning
-        warnings.showwarning = show
-        yield
 
 
 def _read_training_corpus(config: "Config") -> Tuple[CorpusFacts, CorpusFacts]:

@@ -1,21 +1,20 @@
 """`spacy xlt transfer`: a recipe's config, filled in from the user's own corpora."""
 
 import configparser
+import json
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 import typer
 
-from ..transfer.recipes import RECIPES, Recipe
-from ._app import Arg, Opt, command, msg, xlt_cli
+from ..transfer.recipes import RECIPES, Recipe, fill_commands
+from ._app import Arg, Opt, command, command_line, msg, xlt_cli
 from .init import adapt_recipe, write_config
 
 if TYPE_CHECKING:
     from ..corpora.layout import Row
     from ..transfer.filling import Filled, Material
-
-SPACY_XLT = ("python", "-m", "spacy", "xlt")
 
 
 @command(
@@ -25,7 +24,9 @@ SPACY_XLT = ("python", "-m", "spacy", "xlt")
     help="Fill in the config of a recipe from your corpora: paths, languages, kind of labels, and "
     "what else follows from the data. Says what it sets and why, what is missing, and how to go "
     "on. Other settings can be given too, such as --training.dropout 0.2. Recipes: "
-    f"{', '.join(RECIPES)}.",
+    f"{', '.join(name for name, recipe in RECIPES.items() if not recipe.commands)}. Those that "
+    "are more than a config, of which it shows the commands: "
+    f"{', '.join(name for name, recipe in RECIPES.items() if recipe.commands)}.",
 )
 def transfer_cli(
     ctx: typer.Context,  # only for the settings of the config
@@ -112,9 +113,10 @@ def transfer(
 
     recipe = RECIPES.get(name) or Recipe(name, "what its config says", "")
     if recipe.commands:
+        lines = fill_commands(recipe, _values(paths, source_langs, target_langs))
         raise ValueError(
-            f"The recipe '{name}' is more than a config. Give these commands, with your own paths "
-            f"for the names in braces:\n" + "\n".join(recipe.commands)
+            f"The recipe '{name}' is more than a config. Give these commands, with your own for "
+            f"what is in capitals:\n" + "\n".join(lines)
         )
     text = get_recipe(name).read_text(encoding="utf8")
     config = load_config_from_str(text, interpolate=False)
@@ -142,6 +144,28 @@ def transfer(
     return filled
 
 
+def _values(
+    paths: Mapping[str, Any],
+    source_langs: Optional[Sequence[str]],
+    target_langs: Optional[Sequence[str]],
+) -> Dict[str, str]:
+    """What is given, by the names that commands of recipes have for it."""
+    from ..transfer.filling import find_source_file
+
+    values = {name: path for name, path in paths.items() if isinstance(path, str)}
+    if source_langs:
+        values["source_lang"] = ",".join(source_langs)
+        values["source_list"] = json.dumps(source_langs)
+        source = find_source_file(as_paths(paths["train"]), source_langs)
+        if source is not None:
+            values.setdefault("source", str(source))
+    if target_langs:
+        values["target_langs"] = ",".join(target_langs)
+    if source_langs and target_langs:
+        values["all_langs"] = ",".join((*source_langs, *target_langs))
+    return values
+
+
 def check_values(text: str, settings: Mapping[str, Any]) -> None:
     """RAISES (ValueError): If a value comes out of the config as another one, as with `${`."""
     from spacy.util import load_config_from_str
@@ -161,16 +185,18 @@ def check_values(text: str, settings: Mapping[str, Any]) -> None:
 
 
 def train_line(config: str, recipe: str) -> str:
-    """The command that trains with a recipe's config, by the example in its second line."""
+    """The command that trains with a recipe's config, by the example in its second line; its output
+    has the name of the config."""
     from ._shipped import get_recipe
 
+    output = f"training/{Path(config).stem}"
     example = shlex.split(get_recipe(recipe).read_text(encoding="utf8").splitlines()[1])
     flags = [
         word
         for word in example
         if word.startswith("--") and word != "--output" and not word.startswith("--paths.")
     ]
-    return shlex.join([*SPACY_XLT, "train", config, *flags, "--output", f"training/{recipe}"])
+    return command_line("train", config, *flags, "--output", output)
 
 
 def with_source(

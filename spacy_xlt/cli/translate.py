@@ -1,11 +1,10 @@
 """`spacy xlt translate`: labelled texts into other languages, with labels and quality."""
 
-import warnings
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict, List, Optional, Sequence, Tuple
 
-from ._app import GPU_ID, Arg, Opt, command, msg, xlt_cli
+from ._app import GPU_ID, Arg, Opt, command, command_line, msg, xlt_cli
 from ._pipeline import split_langs
 from .data import print_record, print_table, progress
 
@@ -95,27 +94,25 @@ def translate_cli(
     """
     if on_empty not in ON_EMPTY:
         raise ValueError(f"--on-empty is '{on_empty}'. Allowed are {', '.join(ON_EMPTY)}.")
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        record, outcomes = translate(
-            source,
-            out,
-            to_langs=split_langs(to) or [],
-            spelling=spelling,
-            from_lang=from_lang,
-            splits=[name.strip() for name in splits.split(",")],
-            keep_source=keep_source,
-            label_map=label_map,
-            cache=cache or out.with_name(f"{out.name}.translations.sqlite"),
-            batch_size=batch_size,
-            may_skip=on_empty == "skip",
-            encoder=encoder,
-            round_trip=round_trip,
-            min_quality=min_quality,
-            weigh=weigh,
-            gpu_id=gpu_id,
-        )
-    print_results(out, record, outcomes, [str(warning.message) for warning in caught])
+    record, outcomes = translate(
+        source,
+        out,
+        to_langs=split_langs(to) or [],
+        spelling=spelling,
+        from_lang=from_lang,
+        splits=[name.strip() for name in splits.split(",")],
+        keep_source=keep_source,
+        label_map=label_map,
+        cache=cache or out.with_name(f"{out.name}.translations.sqlite"),
+        batch_size=batch_size,
+        may_skip=on_empty == "skip",
+        encoder=encoder,
+        round_trip=round_trip,
+        min_quality=min_quality,
+        weigh=weigh,
+        gpu_id=gpu_id,
+    )
+    print_results(out, record, outcomes)
 
 
 @command(xlt_cli, "translators")
@@ -211,13 +208,10 @@ def translate(
     return write_corpus(out, corpus, rejects=rejects, progress=progress), outcomes
 
 
-def read_source(
-    path: Path, splits: Sequence[str], *, labelled: bool = True
-) -> Tuple[List["Row"], Dict[str, Any]]:
-    """Rows of a corpus or of files, and what is known of where they come from.
+def read_source(path: Path, splits: Sequence[str]) -> Tuple[List["Row"], Dict[str, Any]]:
+    """Rows of a corpus, or of files with labels, and what is known of where they come from.
 
     splits (Sequence[str]): Splits of a corpus to read; files are all training data.
-    labelled (bool): Whether at least one must have a label.
     RAISES (ValueError): If there are none.
     """
     from spacy.vocab import Vocab
@@ -229,7 +223,7 @@ def read_source(
         bins, vocab = read_files(find_files(path)), Vocab()
         docs = (doc for file, docbin in bins for doc in docbin_docs(file, docbin, vocab))
         rows = [doc_to_row(doc, "train") for doc in docs]
-        if labelled and not any(row.cats for row in rows):
+        if not any(row.cats for row in rows):
             raise ValueError(
                 f"'{path}': none of the {len(rows):,} documents is labelled. A document needs "
                 f"doc.cats in a DocBin, or 'label' or 'cats' in JSONL."
@@ -317,19 +311,17 @@ def describe_outcome(outcome: Outcome) -> Dict[str, Any]:
     }
 
 
-def print_results(
-    out: Path, record: Dict[str, Any], outcomes: Sequence[Outcome], warned: Sequence[str]
-) -> None:
-    """Show what was warned of and what each language gave, and where the corpus is."""
-    for warning in warned:
-        msg.warn(warning)
+def print_results(out: Path, record: Dict[str, Any], outcomes: Sequence[Outcome]) -> None:
+    """Show what each language gave, and where the corpus is."""
     for outcome in outcomes:
         print_outcome(outcome)
     print_record(record)
     n_aside = sum(len(outcome.set_aside) for outcome in outcomes)
     if n_aside:
         msg.warn(f"{n_aside:,} translations left out, see {out / 'rejects.jsonl'}")
-    msg.good(f"The corpus is in {out}", f"Look it through with: spacy xlt data check {out}")
+    msg.good(
+        f"The corpus is in {out}", f"Look it through with: {command_line('data', 'check', out)}"
+    )
 
 
 def print_outcome(outcome: Outcome) -> None:

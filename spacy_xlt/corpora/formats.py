@@ -337,7 +337,8 @@ def _check_columns(path: Path, record: Mapping[str, Any], columns: Columns) -> N
             looked_for = wanted if wanted is not None else ", ".join(names)
             raise ValueError(
                 f"'{path}' has no {role} column (looked for: {looked_for}). It has: "
-                f"{', '.join(map(str, record))}. Name the right one with --{role}-column."
+                f"{', '.join(map(str, record))}. Name the right one with --{role}-column of spacy "
+                f"xlt data import."
             )
 
 

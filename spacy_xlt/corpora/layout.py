@@ -1,11 +1,9 @@
 """How a corpus lies on disk: `CORPUS/<split>/<lang>.spacy` and a record, `CORPUS/corpus.json`."""
 
 import copy
-import errno
 import json
 import re
 from collections import Counter
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping, Sequence, Tuple
@@ -311,7 +309,7 @@ def write_corpus(
         "counts": count_rows(corpus.rows),
     }
     record = {**facts, **corpus.record, **facts}
-    with _replaced_corpus(path) as staging:
+    with replaced_directory(path) as staging:
         for split, lang in progress(order):
             (staging / split).mkdir(exist_ok=True)
             name = (lang or UNKNOWN_LANG_FILE) + DOCBIN_SUFFIX
@@ -337,19 +335,3 @@ def count_rows(rows: Iterable[Row]) -> Dict[str, Dict[str, Dict[str, Any]]]:
             "labels": dict(sorted(n_labels[split, lang].items())),
         }
     return counts
-
-
-@contextmanager
-def _replaced_corpus(path: Path) -> Iterator[Path]:
-    """A directory that takes the place of a corpus only when all of it is written."""
-    try:
-        with replaced_directory(path) as staging:
-            yield staging
-    except OSError as e:
-        if e.errno != errno.ENOSPC:
-            raise
-        raise OSError(
-            errno.ENOSPC,
-            f"The disk is full: '{path}' could not be written, and what was there before is "
-            f"untouched. Make room, or choose a directory on another disk",
-        ) from e

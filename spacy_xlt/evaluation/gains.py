@@ -27,7 +27,8 @@ class Gain:
         differ.
     langs (Tuple[str, ...]): Languages it is the mean over.
     n_runs (int): Runs: seeds, or draws in each language.
-    time (Optional[float]): Time of training as a multiple of the baseline's, as measured.
+    time (Optional[float]): Time of training as a multiple of the baseline's, as measured; that of a
+        first stage is in it.
     source (str): Where the runs are kept.
     """
 

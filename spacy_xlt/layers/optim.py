@@ -152,7 +152,8 @@ def scale_gradients(gradients: List[Tensor], *, weight: float, max_norm: float) 
     if not norm < float("inf"):
         raise ValueError(
             f"The gradient's norm is {norm}: training has diverged. Lower "
-            f'training.optimizer.learn_rate, or set precision = "fp32" in the component\'s model.'
+            f"training.optimizer.learn_rate (of distill: --learn-rate), or set precision = "
+            f'"fp32" in the component\'s model.'
         )
     clip = max_norm / (norm + 1e-6) if max_norm > 0.0 else 1.0
     torch._foreach_mul_(gradients, min(1.0, clip) / weight)

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 # Fine-tuning moves an encoder by about one per cent; encoders of different origin are apart by the
 # square root of two.
 MAX_DISTANCE = 0.5
+# What counts beside the head, fitted to the training texts rather than trained.
+FITTED = {"ngrams": "character n-grams", "neighbours": "training texts that vote"}
 
 
 def average_trained(
@@ -56,6 +58,14 @@ def _check_numbers(shim: "TextCatShim", name: str) -> None:
 def _check_fit(first: "TextCatShim", other: "TextCatShim", first_name: str, name: str) -> None:
     """RAISES (ValueError): If two classifiers cannot have been trained from one start."""
     pair = f"'{first_name}' and '{name}'"
+    tensors, other_tensors = first.tensors(), other.tensors()
+    for part, what in FITTED.items():
+        if not _same(_part(tensors, part), _part(other_tensors, part)):
+            raise ValueError(
+                f"{pair} have not the same {what}, which are fitted to the training texts, so "
+                f"their weights have no mean. Take runs of one config and the same texts, or make "
+                f"an ensemble."
+            )
     facts, other_facts = _describe(first), _describe(other)
     for what, value in facts.items():
         if value != other_facts[what]:
@@ -64,7 +74,6 @@ def _check_fit(first: "TextCatShim", other: "TextCatShim", first_name: str, name
                 f"{pair} have not the same {what}{told}, so their weights have no mean. Take runs "
                 f"of one config that differ in the seed only, or make an ensemble."
             )
-    tensors, other_tensors = first.tensors(), other.tensors()
     differing = [n for n in first.frozen_names() if not _equal(tensors[n], other_tensors[n])]
     if differing:
         raise ValueError(
@@ -92,6 +101,14 @@ def _describe(shim: "TextCatShim") -> Dict[str, Any]:
         "frozen weights": shim.frozen_names(),
         "shapes of weights": {name: tuple(t.shape) for name, t in shim.tensors().items()},
     }
+
+
+def _part(tensors: Dict[str, Tensor], part: str) -> Dict[str, Tensor]:
+    return {name: tensor for name, tensor in tensors.items() if name.startswith(f"{part}.")}
+
+
+def _same(a: Dict[str, Tensor], b: Dict[str, Tensor]) -> bool:
+    return a.keys() == b.keys() and all(_equal(a[name], b[name]) for name in a)
 
 
 def _equal(a: Tensor, b: Tensor) -> bool:

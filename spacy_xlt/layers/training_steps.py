@@ -113,8 +113,9 @@ class TrainingSteps:
             self._has_warned = True
             warnings.warn(
                 f"The encoder trains at a learning rate of {rate:g}; above {RISKY_RATE:g} it "
-                f"usually forgets what it knew. Set training.optimizer.learn_rate to about 5e-5, "
-                f"or rate_factor in the component's model where other components need the rate.",
+                f"usually forgets what it knew. Set training.optimizer.learn_rate (of distill: "
+                f"--learn-rate) to about 5e-5, or rate_factor in the component's model where other "
+                f"components need the rate.",
                 stacklevel=2,
             )
 

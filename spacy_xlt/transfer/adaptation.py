@@ -7,7 +7,6 @@ import numpy
 from spacy.tokens import Doc
 
 from ..components.textcat import XltTextCat
-from ..corpora.layout import gold_labels
 from ..words import word_spans
 
 # Labelled target documents, of all languages together, from which the encoder is trained too.
@@ -25,7 +24,6 @@ class Target:
     """What a second stage has to work with.
 
     n_documents (int): Labelled target documents, of all languages together.
-    labels_per_class (float): Documents of the rarest label that there is.
     distance (float): How far a target text is from the nearest source text in the encoder that
         the stage starts from, as a multiple of how far source texts are from each other.
     pieces_per_word (float): Word pieces of a target word, as a multiple of those of a source word.
@@ -33,7 +31,6 @@ class Target:
     """
 
     n_documents: int
-    labels_per_class: float
     distance: float
     pieces_per_word: float
     unknown_share: float
@@ -53,15 +50,12 @@ def measure_target(pipe: XltTextCat, source: Sequence[Doc], target: Sequence[Doc
             f"There are {len(source)} source documents and {len(target)} target documents; at "
             f"least 2 and 1 are needed to tell how far the target is."
         )
-    labels = [label for doc in target for label in gold_labels(doc.cats)]
-    counts = [labels.count(label) for label in set(labels)]
     source_vectors, target_vectors = (_directions(pipe, docs) for docs in (source, target))
     among_source = source_vectors @ source_vectors.T - 2.0 * numpy.eye(len(source))
     pieces, unknown = _pieces(pipe, target)
     source_pieces, _ = _pieces(pipe, source)
     return Target(
         n_documents=len(target),
-        labels_per_class=float(min(counts, default=0)),
         distance=_mean_distance(target_vectors @ source_vectors.T) / _mean_distance(among_source),
         pieces_per_word=pieces / max(source_pieces, 1e-6),
         unknown_share=unknown,

@@ -25,6 +25,7 @@ class LanguageFacts:
     n_parallel (int): Texts that stand for source texts, as their ids tell.
     has_translator (bool): Whether there is a translator from a source language.
     n_lexicon (int): Words of the lexicon from a source language; 0 without one.
+    n_gloss (int): Words of this language that lexicons know, in whichever direction they are.
     unknown_share (Optional[float]): Share of word pieces that the encoder cannot spell; None if
         that was not looked at.
     pieces_per_word (Optional[float]): Word pieces that a word takes.
@@ -36,6 +37,7 @@ class LanguageFacts:
     n_parallel: int = 0
     has_translator: bool = False
     n_lexicon: int = 0
+    n_gloss: int = 0
     unknown_share: Optional[float] = None
     pieces_per_word: Optional[float] = None
 
@@ -151,8 +153,9 @@ def advise(
     situation (Situation): What there is.
     recipes (Mapping[str, Recipe]): Recipes by name.
     gains (Optional[Sequence[Gain]]): What was measured; None is what comes with the package.
-    RETURNS (Advice): Each recipe is either recommended or left out. By falling benefit, what is
-        measured before what is not, and the quicker one first where that is the same.
+    RETURNS (Advice): Each recipe is either recommended or left out. By falling benefit, what lost
+        where it was measured after all else, what is measured before what is not, and the quicker
+        one first where that is the same.
     """
     known = measured_gains() if gains is None else gains
     warnings = _find_warnings(situation)
@@ -178,7 +181,9 @@ def advise(
 
 def _rank(one: Recommendation) -> Tuple:
     is_measured = one.gain is not None or one.recipe.name == BASELINE
-    return (-one.benefit, not is_measured, one.time, one.recipe.name)
+    # Where no target counts, what lost elsewhere still comes last.
+    has_lost = one.gain is not None and one.gain.mean < 0.0
+    return (-one.benefit, has_lost, not is_measured, one.time, one.recipe.name)
 
 
 def _suits(recipe: Recipe, situation: Situation, lang: str) -> bool:
@@ -190,7 +195,9 @@ def _suits(recipe: Recipe, situation: Situation, lang: str) -> bool:
         and (not needs.target_labels or per_class >= needs.target_labels)
         and facts.n_unlabelled >= needs.unlabelled
         and (not needs.lexicons or facts.n_lexicon > 0)
-        and (not needs.parallel or facts.n_parallel > 0 or facts.has_translator)
+        and (not needs.glosses or facts.n_gloss > 0)
+        and (not needs.translator or facts.has_translator)
+        and (not needs.parallel or facts.n_parallel > 0)
     )
 
 
@@ -207,10 +214,9 @@ def _what_is_missing(one: Recommendation, situation: Situation) -> str:
         (needs.target_labels, f"{needs.target_labels} or more labels per class"),
         (needs.unlabelled, f"{needs.unlabelled} or more unlabelled texts (--unlabelled)"),
         (needs.lexicons, "a lexicon from the source language (--lexicons)"),
-        (
-            needs.parallel,
-            "translations of source texts (--parallel) or a translator (--translator)",
-        ),
+        (needs.glosses, "a lexicon from or into the source language (--lexicons)"),
+        (needs.translator, "a translator from the source language (--translator)"),
+        (needs.parallel, "translations of source texts (--parallel)"),
     ]
     wanted = [text for is_needed, text in wants if is_needed]
     if wanted and not one.langs:
@@ -228,8 +234,9 @@ def _recommend(
     gain = None if recipe.name == BASELINE else find_gain(recipe.name, per_class, gains)
     share = len(langs) / max(1, len(situation.targets))
     counted = 0.0 if gain is None or (gain.mean > 0.0 and not gain.is_sure) else gain.mean
-    time = recipe.time if gain is None or gain.time is None else gain.time
-    time += 1.0 if recipe.needs.start and not situation.has_start else 0.0
+    is_second = recipe.needs.start
+    time = recipe.time + is_second if gain is None or gain.time is None else gain.time
+    time -= is_second and situation.has_start
     whole = situation.baseline_minutes
     reasons = [_why(recipe, situation, langs, per_class)]
     reasons += _reservations(recipe, situation, langs, gain, per_class)
@@ -252,8 +259,10 @@ def _why(recipe: Recipe, situation: Situation, langs: Sequence[str], per_class: 
     if recipe.needs.unlabelled:
         n_texts = sum(situation.languages[lang].n_unlabelled for lang in langs)
         with_what.append(f"{n_texts:,} unlabelled texts")
-    if recipe.needs.lexicons:
+    if recipe.needs.lexicons or recipe.needs.glosses:
         with_what.append("lexicons")
+    if recipe.needs.translator:
+        with_what.append("a translator")
     if recipe.needs.parallel:
         with_what.append("translations of source texts")
     own = f" with {' and '.join(with_what)}" if with_what else ""

@@ -15,7 +15,7 @@ from .adaptation import adapt_second_stage, is_far, measure_target
 from .advice import name_languages
 from .recipes import Recipe
 
-# What a name under [paths] stands for, and how to come by it.
+# What a name under [paths] stands for, and how to come by it; no period comes after a command.
 PATHS: Dict[str, Tuple[str, str]] = {
     "train": (
         "labelled texts to train on",
@@ -35,11 +35,11 @@ PATHS: Dict[str, Tuple[str, str]] = {
     ),
     "source": (
         "the source language's labelled texts",
-        "Give them with --source, or as SOURCE_LANGUAGE.spacy in the directory of --train",
+        "Give them with --source, or as SOURCE_LANGUAGE.spacy in the directory of --train.",
     ),
     "unlabelled": (
         "texts in the target languages, which need no labels",
-        "Give a corpus, a table, or files like sw.txt with --unlabelled",
+        "Give a corpus, a table, or files like sw.txt with --unlabelled.",
     ),
     "lexicons": (
         "a directory of bilingual lexicons",
@@ -150,8 +150,8 @@ def check_paths(recipe: Recipe, config: Mapping[str, Any], given: Iterable[str])
     if missing:
         lines = [f"The recipe '{recipe.name}' needs more than is given:"]
         for name in missing:
-            what, how = PATHS.get(name, (f"paths.{name} of its config", f"Set --paths.{name}"))
-            lines.append(f"--{name}: {what}. {how}.")
+            what, how = PATHS.get(name, (f"paths.{name} of its config", f"Set --paths.{name}."))
+            lines.append(f"--{name}: {what}. {how}")
         raise ValueError("\n".join(lines))
 
 

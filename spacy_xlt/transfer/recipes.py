@@ -1,8 +1,10 @@
 """Ways of carrying a classifier into another language, as a table: what each trains, what it needs
 and how long it takes."""
 
+import re
+import shlex
 from dataclasses import dataclass
-from typing import Dict, Tuple
+from typing import Dict, List, Mapping, Tuple
 
 # What all gains are against.
 BASELINE = "zero_shot"
@@ -16,8 +18,9 @@ class Needs:
     target_labels (int): Labelled texts per label in a target language, at least.
     unlabelled (int): Texts without labels in a target language, at least.
     lexicons (bool): Bilingual lexicons from a source into a target language.
-    parallel (bool): The source's texts, or some of them, in a target language, or a translator
-        that makes them.
+    glosses (bool): Bilingual lexicons of a source and a target language, in either direction.
+    translator (bool): A translator from a source into a target language.
+    parallel (bool): The source's texts, or some of them, in a target language.
     teacher (bool): A trained pipeline to learn from, larger than the one to be made.
     start (bool): A trained pipeline to go on from, which the baseline makes.
     """
@@ -26,6 +29,8 @@ class Needs:
     target_labels: int = 0
     unlabelled: int = 0
     lexicons: bool = False
+    glosses: bool = False
+    translator: bool = False
     parallel: bool = False
     teacher: bool = False
     start: bool = False
@@ -43,7 +48,9 @@ class Recipe:
         measured; of a second stage, that of the stage alone.
     commands (Tuple[str, ...]): Command lines of a recipe that is more than a config to fill in
         and to train with, with names in braces for what the user has: {train}, {dev}, {encoder},
-        {start}, {source_lang}, {target_langs}, {unlabelled}, {lexicons}, {parallel}, {teacher}.
+        {start}, {source} (labelled texts of the source languages alone), {source_lang},
+        {source_list} (the same as JSON), {target_langs}, {all_langs}, {unlabelled}, {lexicons},
+        {parallel}, {pairing} (how parallel texts are paired), {teacher}; see `fill_commands`.
         They come after those of the baseline if the recipe goes on from there.
     """
 
@@ -61,6 +68,14 @@ def _train(recipe: str, name: str, *more: str) -> Tuple[str, str]:
     fill = f"python -m spacy xlt transfer {recipe} --output {name}.cfg"
     train = f"python -m spacy xlt train {name}.cfg --output training/{name}"
     return " ".join((fill, given, *more)), train
+
+
+def _train_beside(made: str, name: str) -> Tuple[str, str]:
+    """Command lines that train the baseline on texts of target languages too, that were made."""
+    # What was made is no labelled text of its language, so the source stays what it is.
+    source = "--initialize.components.textcat.train_langs {source_list}"
+    fill, train = _train(BASELINE, name, "--train", made, source)
+    return fill.replace("{source_lang}", "{all_langs}"), train
 
 
 # Of `frozen`: training texts vote.
@@ -146,8 +161,9 @@ _TABLE = (
             *_train("frozen", "votes", _VOTES),
             "python -m spacy xlt init-config self_train self_train.cfg",
             "python -m spacy xlt self-train self_train.cfg --output training/self_trained "
-            "--texts {unlabelled} --teacher {start} --teacher training/votes/model-best "
-            "--paths.source {train} --paths.dev {dev} --paths.encoder {encoder}",
+            "--texts {unlabelled} --langs {target_langs} "
+            "--teacher {start} --teacher training/votes/model-best "
+            "--paths.source {source} --paths.dev {dev} --paths.encoder {encoder}",
         ),
     ),
     Recipe(
@@ -165,11 +181,25 @@ _TABLE = (
         "translate_train",
         "as zero_shot, with translations of the source's texts",
         "languages that a translator knows better than the encoder",
+        Needs(translator=True),
+        time=1.5,
+        commands=(
+            "python -m spacy xlt translate {train} training/translated --from {source_lang} "
+            "--to {target_langs} --with apertium",
+            *_train_beside("training/translated/train", "translate_train"),
+        ),
+    ),
+    Recipe(
+        "parallel",
+        "as zero_shot, with translations that are there, which get the labels of the source's "
+        "texts",
+        "languages in which the source's texts, or some of them, are there",
         Needs(parallel=True),
         time=1.5,
         commands=(
-            "python -m spacy xlt translate {train} training/translated --to {target_langs} "
-            "--with apertium",
+            "python -m spacy xlt align {train} {parallel} training/aligned --from {source_lang} "
+            "--by {pairing} --encoder {encoder}",
+            *_train_beside("training/aligned/train", "parallel"),
         ),
     ),
     Recipe(
@@ -187,9 +217,9 @@ _TABLE = (
     ),
     Recipe(
         "gloss",
-        "nothing: a trained pipeline reads texts word by word too, by bilingual lexicons",
+        "nothing; a trained pipeline reads texts word by word too, by bilingual lexicons",
         "languages that the encoder hardly knows; prediction there takes twice the time",
-        Needs(lexicons=True, start=True),
+        Needs(glosses=True, start=True),
         time=0.01,
         commands=(
             "python -m spacy xlt gloss {start} {lexicons} --langs {target_langs} "
@@ -205,3 +235,21 @@ _TABLE = (
 )
 # By name; a new config needs an entry, which may also be of a recipe without one.
 RECIPES: Dict[str, Recipe] = {recipe.name: recipe for recipe in _TABLE}
+
+
+class _Capitals(Dict[str, str]):
+    """Values by name; the name in capitals where there is none."""
+
+    def __missing__(self, name: str) -> str:
+        return name.upper()
+
+
+def fill_commands(recipe: Recipe, values: Mapping[str, str]) -> List[str]:
+    """Command lines of a recipe with what a user has.
+
+    values (Mapping[str, str]): By the names in braces. A name in capitals, such as DEV, stands for
+        what is not there; an option whose value is "" is left out.
+    """
+    quoted = _Capitals({name: shlex.quote(value) for name, value in values.items()})
+    lines = (line.format_map(quoted) for line in recipe.commands)
+    return [re.sub(r" --[\w-]+ ''", "", line) for line in lines]

@@ -142,7 +142,7 @@ def _find_pipe(nlp: Language, task: Task, name: str) -> XltTextCat:
             f"'{task.component}' of '{name}' is made by '{task.factory}'"
             f"{' and shares its encoder' if isinstance(pipe, XltTextCat) else ''}; only weights of "
             f"xlt_textcat and xlt_textcat_multilabel with an encoder of their own are averaged. "
-            f"Make an ensemble: spacy xlt ensemble."
+            f"Make an ensemble: python -m spacy xlt ensemble"
         )
     return pipe
 

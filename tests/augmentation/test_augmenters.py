@@ -155,36 +155,50 @@ def test_what_belongs_to_a_place_in_the_text_is_not_copied(nlp, create):
     assert copy.reference.user_data["._.", "xlt_lang", None, None] == "en"
 
 
-def test_lexicons_of_another_language_than_all_texts_are_a_warning(nlp, create):
-    augment = create()
-    foreign = make_example(nlp, lang="de")
-    for _ in range(99):
-        list(augment(nlp, foreign))
-    with pytest.warns(UserWarning, match="first 100 documents are not in English, .*in German"):
-        list(augment(nlp, foreign))
-    mixed = create()
-    for _ in range(101):
-        list(mixed(nlp, make_example(nlp, lang="")))
-        list(mixed(nlp, foreign))
+def test_lexicons_of_another_language_than_all_texts_are_a_warning(create):
+    foreign = [("wir wollen pizza", "de"), ("nous voulons", "fr"), ("wir wollen", "de")]
+    with pytest.warns(UserWarning, match="None of the 3 documents is in English, .*German, French"):
+        create().prepare(foreign)
+    create().prepare([*foreign, ("we want pizza today", "")])
 
 
-def test_a_lexicon_that_knows_hardly_a_word_is_a_warning(nlp, create):
+def test_a_lexicon_that_knows_hardly_a_word_is_a_warning(create):
     useless = WordLexicon([Pair("x", "y")], from_lang="en", to_lang="fr", lemmas=False)
     augment = create(lexicons=[make_lexicon(), useless])
-    long = make_example(nlp, "we want pizza " * 200)
-    list(augment(nlp, long))
-    with pytest.warns(UserWarning, match=r"English into French knows 0 of the 1,200 words .*\(0.0"):
-        list(augment(nlp, long))
+    texts = [("wir wollen", "de"), *[("we want pizza", "en")] * 1000]
+    with pytest.warns(UserWarning, match=r"English into French knows 0 of the 1,002 words .*\(0.0"):
+        augment.prepare(texts)
     # It is said once.
-    list(augment(nlp, long))
+    augment.prepare(texts)
 
 
-def test_a_lexicon_in_the_wrong_direction_is_an_error(nlp, create):
+def test_few_texts_are_judged_too(create):
+    useless = WordLexicon([Pair("x", "y")], from_lang="en", to_lang="fr", lemmas=False)
+    with pytest.warns(UserWarning, match="knows 0 of the 3 words looked at"):
+        create(lexicons=useless).prepare([("we want pizza", "en")])
+    create(lexicons=useless).prepare([(" ", "en"), ("", "")])
+    create(lexicons=useless).prepare([])
+
+
+def test_a_lexicon_in_the_wrong_direction_is_an_error(nlp, create, corpus_dir):
     pairs = [Pair(pair.translation, pair.headword) for pair in make_lexicon().pairs()]
     reversed_lexicon = WordLexicon(pairs, from_lang="en", to_lang="sw", lemmas=False)
-    augment = create(lexicons=reversed_lexicon)
-    with pytest.raises(ValueError, match="wrong direction"):
-        list(augment(nlp, make_example(nlp, "we want pizza " * 400)))
+    message = "wrong direction. Turn it round with: .* convert OLD/NAME.tsv NEW/NAME.tsv --invert"
+    with pytest.raises(ValueError, match=message):
+        create(lexicons=reversed_lexicon).prepare([("we want pizza " * 5, "en")])
+    read = create_corpus_v1(
+        path=str(corpus_dir / "train.spacy"), augmenter=create(lexicons=reversed_lexicon)
+    )
+    with pytest.raises(ValueError, match=message):
+        next(read(nlp))
+
+
+def test_names_of_both_languages_are_no_wrong_direction(create):
+    lexicon = WordLexicon(
+        [Pair("bird", "pizza"), Pair("sea", "radio")], from_lang="en", to_lang="sw", lemmas=False
+    )
+    with pytest.warns(UserWarning, match="less than 1 %"):
+        create(lexicons=lexicon).prepare([("we want pizza and a radio here", "en")])
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,8 @@ the folders of earlier ones in EARLIER. A run counts if it has
 - `split`, unless it is "test";
 - `half`, "even" or "all": which English labels it was trained on; else it is even if its name or
   the recipe says so;
-- `shots`, for target labels per class (0 is all); else it is read from a name like …-shots8-…;
+- `shots`, for target labels per class (0 is all); else it is read from a name like …-shots8-…,
+  or is all of them if the recipe is in ALL_SHOTS;
 - `baseline`, the recipe that its gain is against, unless that is zero_shot or in STARTS;
 - `correct` (a 0 or 1 for each sentence, by language), without which the interval of a gain is one
   over languages;
@@ -49,6 +50,8 @@ KNOWN_AS = {
     "alone": ("alone", "even"),
     "agree_subwords": ("agree", "all"),
 }
+# Recipes that were trained on all target labels.
+ALL_SHOTS = ("joint", "alone")
 # What a recipe goes on from, by the name in its files: its gain is against that, where that is
 # there.
 STARTS = {
@@ -119,8 +122,9 @@ def with_table(text: str) -> str:
 
 
 def gains_json() -> str:
-    """Content of the package's file of gains."""
-    gains = [json.dumps(to_gain(row)) for row in summarise(read_all()) if row.gain is not None]
+    """Content of the package's file of gains, which knows recipes that users can choose."""
+    rows = (row for row in summarise(read_all()) if row.setting.recipe in RECIPES)
+    gains = [json.dumps(to_gain(row)) for row in rows if row.gain is not None]
     return f'{{"format": "{GAINS_FORMAT}", "gains": [\n' + ",\n".join(gains) + "\n]}\n"
 
 
@@ -167,6 +171,7 @@ def setting_of(name: str, run: runs.Run) -> Setting:
     if shots is None and (match := re.search(r"shots(\d+|all)", stem)):
         shots = 0 if match[1] == "all" else int(match[1])
     recipe, half = KNOWN_AS.get(run["recipe"], (run["recipe"], None))
+    shots = 0 if shots is None and recipe in ALL_SHOTS else shots
     needs = RECIPES[recipe].needs if recipe in RECIPES else Needs()
     uses_target = bool(needs.target_labels or needs.unlabelled)
     is_even = "even" in stem or shots is not None or uses_target
@@ -314,8 +319,9 @@ def to_gain(row: Row) -> Dict[str, Any]:
     return {
         "recipe": row.setting.recipe,
         "labels_per_class": ALL_LABELS if shots == 0 else shots,
-        "mean": round(gain.mean, 2),
-        "interval": None if gain.low != gain.low else [round(gain.low, 2), round(gain.high, 2)],
+        # Enough digits to be rounded again as in the README.
+        "mean": round(gain.mean, 3),
+        "interval": None if gain.low != gain.low else [round(gain.low, 3), round(gain.high, 3)],
         "by_sentence": row.by_sentence,
         "langs": row.langs,
         "n_runs": row.n_runs,

@@ -46,7 +46,9 @@ def test_a_corpus_with_its_splits(corpus, encoder_dir, figures):
     assert "Recipes that fit, the best first" in text and "1 of 2" in text
     assert "Gains are over zero-shot on SIB-200" in text and "gn ha ku quy sw yo zu; " in text
     assert "Recipes that do not fit" in text and "lexicon It needs a lexicon" in text
-    assert "about 1 minute" in text
+    assert "about 1 minute" in text and "DEV stands for" not in text
+    text = run_command("advise", corpus)
+    assert "ENCODER stands for the directory of an encoder. Fetch one with: python -m" in text
     found = figures(corpus)
     assert found["format"] == "spacy_xlt.advice.v1"
     assert found["situation"]["source_langs"] == ["en"]
@@ -147,7 +149,20 @@ def test_texts_lexicons_and_translations(corpus, figures, tmp_path, trained_dir)
     assert languages["sw"]["n_lexicon"] == 2 and languages["de"]["n_lexicon"] == 0
     assert languages["de"]["n_parallel"] == 5
     assert languages["es"]["has_translator"] and not languages["sw"]["has_translator"]
+    assert languages["sw"]["n_gloss"] == 3 and languages["de"]["n_gloss"] == 0
     commands = {one["recipe"]: one["commands"] for one in found["recommended"]}
+    assert commands["translate_train"][0] == (
+        f"python -m spacy xlt translate {corpus}/train training/translated --from en --to de,es "
+        "--with apertium"
+    )
+    assert (
+        "--source-langs en,de,es --train training/translated/train"
+        in commands["translate_train"][1]
+    )
+    assert """train_langs '["en"]'""" in commands["translate_train"][1]
+    assert commands["parallel"][0].endswith(
+        f"{parallel} training/aligned --from en --by neighbours --encoder ENCODER"
+    )
     assert f"--lexicons {lexicons}" in commands["lexicon"][-2]
     assert len(commands["finetune"]) == 2 and f"--start {trained_dir}" in commands["finetune"][0]
 
@@ -209,7 +224,7 @@ def test_nothing_labelled(tmp_path):
         (["--encoder", "none"], "There is no 'none', which --encoder names."),
         (["--teacher", "none"], "There is no 'none', which --teacher names."),
         (["--unlabelled", "none"], "There is no file or directory 'none' with texts."),
-        (["--parallel", "none"], "There is no corpus at 'none'."),
+        (["--parallel", "none"], "There is no file or directory 'none' with texts."),
         (["--target-langs", "zz"], "'zz' is not a language tag."),
         (["none"], "There is no corpus at 'none'."),
     ],

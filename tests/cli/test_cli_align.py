@@ -1,3 +1,5 @@
+import json
+
 import pytest
 from running import run_command
 
@@ -56,6 +58,14 @@ def test_parallel_texts_get_labels_by_meaning(run, source, target, tmp_path, enc
     assert all(row.weight == pytest.approx(row.origin["quality"], abs=1e-4) for row in rows)
 
 
+def test_texts_in_a_table_without_labels(run, source, tmp_path):
+    rows = [{"text": text, "lang": "de", "id": f"en-{i}"} for i, text in enumerate(GERMAN[:3])]
+    table = tmp_path / "deutsch ü.jsonl"
+    table.write_text("\n".join(map(json.dumps, [*rows, {"text": " ", "lang": "de"}])))
+    run(source, table, tmp_path / "out")
+    assert labels_of(tmp_path / "out") == {GERMAN[0]: ["A"], GERMAN[1]: ["B"], GERMAN[2]: ["A"]}
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -63,7 +73,8 @@ def test_parallel_texts_get_labels_by_meaning(run, source, target, tmp_path, enc
         (["SOURCE", "TARGET", "OUT", "--by", "neighbours"], "Give an encoder with --encoder"),
         (["SOURCE", "SOURCE", "OUT"], "has no text in another language than 'en'"),
         (["TARGET", "SOURCE", "OUT"], "none of the 4 documents is labelled"),
-        (["SOURCE", "STRANGE", "OUT"], "None of the 3 source texts has an id that one of the 1"),
+        (["SOURCE", "none", "OUT"], "There is no file or directory 'none' with texts."),
+        (["SOURCE", "STRANGE", "OUT"], "has too. Pair them by neighbours instead: --by neighbours"),
         (
             [
                 "SOURCE",

@@ -33,7 +33,7 @@ def test_what_cannot_be_joined_is_told(trained_dir, tmp_path):
     output = tmp_path / "ensemble"
     text = run_command("ensemble", trained_dir, tmp_path / "none", "--output", output, code=1)
     assert "There is no such package or directory" in text
-    assert "needs at least 2" in run_command("ensemble", trained_dir, "-o", output, code=1)
+    assert "made of 2 or more" in run_command("ensemble", trained_dir, "-o", output, code=1)
     text = run_command(
         "ensemble", trained_dir, trained_dir, "-o", output, "--weights", "1,a", code=1
     )

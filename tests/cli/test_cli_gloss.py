@@ -59,6 +59,7 @@ def test_what_was_fitted_to_other_answers_goes(trained, lexicons, tmp_path):
     trained.add_pipe("xlt_language", first=True)
     trained.to_disk(tmp_path / "calibrated")
     shown = run_command("gloss", tmp_path / "calibrated", lexicons, "-o", tmp_path / "glossed")
+    assert "know words of your texts was not looked at: see --texts." in shown
     assert "calibration and forecasts are dropped" in shown and "must say" not in shown
     assert spacy.load(tmp_path / "glossed").get_pipe("textcat").cfg["calibration"] == {}
 
@@ -66,6 +67,8 @@ def test_what_was_fitted_to_other_answers_goes(trained, lexicons, tmp_path):
 def test_a_lexicon_in_the_wrong_direction_is_refused(trained_dir, texts, tmp_path):
     path = tmp_path / "ku-en.tsv"
     path.write_text("sea\tderyayê\nopera\tstran\n", encoding="utf8")
+    with texts.open("a", encoding="utf8") as file:
+        file.write("stran li deryayê\tku\n")
     arguments = (trained_dir, path, "-o", tmp_path / "out", "--texts", texts)
     assert "it is in the wrong direction" in run_command("gloss", *arguments, code=1)
     assert not (tmp_path / "out").exists()

@@ -48,6 +48,12 @@ def test_figures_plot_and_what_comes_next(arguments, corpora):
     assert plot.startswith("<svg") and "German" in plot and "var(--" not in plot
 
 
+def test_the_language_that_was_trained_in_is_left_out(arguments, corpora):
+    text = run_command(*arguments, "--shots", "1", "--draws", 1)
+    assert "Left out, since the pipeline was trained in it: English. With --langs it can be" in text
+    assert {name.partition("-")[0] for name in trials(corpora)} == {"de", "sw"}
+
+
 def test_the_head_with_the_source(arguments, corpora):
     run_command(*arguments, "--langs", "sw", "--source", corpora / "train" / "en.spacy")
     assert len(trials(corpora)) == 8

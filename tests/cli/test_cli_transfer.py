@@ -41,7 +41,7 @@ def test_a_first_stage(arguments, corpora, encoder_dir, tmp_path):
     assert "zero_shot: the encoder but its embedding table" in text
     assert "corpora.train.langs en source languages of the corpus, which also has" in text
     assert "one label per document every document has one label" in text
-    command = f"python -m spacy xlt train {tmp_path / 'made.cfg'} --output training/zero_shot"
+    command = f"python -m spacy xlt train {tmp_path / 'made.cfg'} --output training/made"
     assert f"Train with: {command}" in text
     assert (tmp_path / "made.cfg").read_text().splitlines()[1] == f"# {command}"
     config = made(tmp_path)
@@ -115,17 +115,23 @@ def test_what_the_example_of_a_config_adds(monkeypatch, tmp_path):
         "--paths.train T\n"
     )
     monkeypatch.setattr("spacy_xlt.cli._shipped.find_recipes", lambda: {"x": path})
-    wanted = "python -m spacy xlt train my.cfg --allow-source --output training/x"
+    wanted = "python -m spacy xlt train my.cfg --allow-source --output training/my"
     assert train_line("my.cfg", "x") == wanted
 
 
 def test_a_recipe_that_is_more_than_a_config(arguments, monkeypatch):
-    line = "python -m spacy xlt self-train {start} {unlabelled}"
+    line = "python -m spacy xlt self-train {start} {train} {source} --langs {all_langs}"
     recipe = Recipe("selves", "with its own labels", "", commands=(line,))
     monkeypatch.setitem(RECIPES, "selves", recipe)
     text = run_command("transfer", "selves", *arguments, code=1)
-    assert "is more than a config. Give these commands, with your own paths" in text
-    assert text.endswith(f"for the names in braces: {line}")
+    assert "is more than a config. Give these commands, with your own for what is in" in text
+    train = arguments[arguments.index("--train") + 1]
+    assert text.endswith(
+        f"capitals: python -m spacy xlt self-train START {train} SOURCE --langs ALL_LANGS"
+    )
+    named = ("--source-langs", "en", "--target-langs", "sw")
+    text = run_command("transfer", "selves", *arguments, *named, code=1)
+    assert text.endswith(f"START {train} {train}/en.spacy --langs en,sw")
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 import pytest
 import torch
+from test_ngrams import LABELS, LEARNED, fit
 from test_shim import TEXTS, train
 from thinc.api import Adam
 
@@ -85,6 +86,17 @@ def test_another_encoder_with_frozen_weights(make_shim):
         shims[1].classifier.encoder.piece_table[5] += 0.25
     with pytest.raises(ValueError, match=r"1 frozen tensors of 'one' and 'other' differ, such as "):
         average_trained(shims, ["one", "other"], [0.5, 0.5])
+
+
+def test_ngrams_of_other_texts(make_shim):
+    shims = [make_shim(ngram_share=0.5) for _ in range(3)]
+    shims[0].set_ngrams(fit())
+    shims[1].set_ngrams(fit(LEARNED[:4], LABELS[:4]))
+    with pytest.raises(ValueError, match="'one' and 'other' have not the same character n-grams, "):
+        average_trained(shims[:2], ["one", "other"], [0.5, 0.5])
+    with pytest.raises(ValueError, match="fitted to the training texts, so their weights have no "):
+        average_trained(shims[1:], ["one", "other"], [0.5, 0.5])
+    assert average_trained(shims[:1] * 2, ["one", "other"], [0.5, 0.5])
 
 
 def test_another_encoder_that_is_wholly_trained(make_shim):

@@ -166,7 +166,7 @@ SHARE = "initialize.components.textcat.untouched_share"
 def test_a_second_stage_is_fitted_to_its_target(
     trained_dir, monkeypatch, distance, n_documents, expected
 ):
-    target = Target(n_documents, 5.0, distance, 1.0, 0.0)
+    target = Target(n_documents, distance, 1.0, 0.0)
     seen = []
     monkeypatch.setattr(filling, "measure_target", lambda *args: seen.append(args) or target)
     start = read_started(trained_dir, "textcat")

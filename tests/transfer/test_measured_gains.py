@@ -50,9 +50,13 @@ def test_gains_are_against_the_same_half_and_seeds(benchmark, keep):
     assert found["x", "all"].gain.mean == pytest.approx(25.0)
     assert found["x", "all"].time == 2.5 and found["x", "all"].by_sentence
     assert found["joint", "even"].gain.mean == pytest.approx(50.0)
+    assert [x.shots for x in rows(benchmark) if x.recipe == "joint"] == [0]
     assert found["joint", "even"].time is None  # seconds of another day say nothing
     assert found["zero_shot", "all"].gain is None and found["zero_shot", "all"].n_runs == 2
     assert found["zero_shot", "all"].mean == pytest.approx((0.25 + 1.0) / 2)
+    # Only what a user can choose is in the package.
+    (gain,) = json.loads(benchmark.gains_json())["gains"]
+    assert gain["recipe"] == "joint" and gain["labels_per_class"] == benchmark.ALL_LABELS
 
 
 def test_shots_stand_in_keys_or_names_and_files_may_hold_several_runs(benchmark, keep, tmp_path):
@@ -95,18 +99,18 @@ def test_without_sentences_the_interval_is_over_languages(benchmark, keep):
     langs = ["sw", "yo", "zu", "ha", "ku"]
     keep("zero_shot-seed0", "zero_shot", dict.fromkeys(langs, "1000"), seed=0)
     better = dict.fromkeys(langs, "1100") | {"ku": "1110"}
-    keep("x-seed0", "x", better, seed=0, with_correct=False)
-    keep("y-seed0", "y", {"sw": "1100"}, seed=0, with_correct=False)
+    keep("lora-seed0", "lora", better, seed=0, with_correct=False)
+    keep("plain-seed0", "plain", {"sw": "1100"}, seed=0, with_correct=False)
     found = {row.recipe: value for row, value in rows(benchmark).items()}
-    gain = found["x"].gain
-    assert gain.mean == pytest.approx(30.0) and not found["x"].by_sentence
+    gain = found["lora"].gain
+    assert gain.mean == pytest.approx(30.0) and not found["lora"].by_sentence
     # Student's t of four degrees of freedom at 97.5 % is 2.776; the error of the mean is 5.
     assert (gain.low, gain.high) == pytest.approx((30.0 - 13.88, 30.0 + 13.88), abs=0.01)
     lines = benchmark.to_markdown(list(found.values()))
     assert any("| +30.0 (+16.1 to +43.9) * |" in line for line in lines)
     assert any("| +25.0 |" in line for line in lines)
     by_recipe = {gain["recipe"]: gain for gain in json.loads(benchmark.gains_json())["gains"]}
-    assert by_recipe["y"]["interval"] is None and by_recipe["x"]["by_sentence"] is False
+    assert by_recipe["plain"]["interval"] is None and by_recipe["lora"]["by_sentence"] is False
 
 
 def test_without_runs_there_are_no_gains(benchmark):

@@ -18,7 +18,9 @@ NEEDY = {
         Recipe("tuned", "with labels", "", Needs(target_labels=4, start=True), time=0.5),
         Recipe("selves", "with texts", "", Needs(unlabelled=50, start=True), time=2.0),
         Recipe("words", "with lexicons", "", Needs(lexicons=True)),
-        Recipe("moved", "with translations", "", Needs(parallel=True)),
+        Recipe("read", "word by word", "", Needs(glosses=True, start=True), time=0.1),
+        Recipe("moved", "with a translator", "", Needs(translator=True)),
+        Recipe("paired", "with translations", "", Needs(parallel=True)),
         Recipe("taught", "by a teacher", "", Needs(teacher=True, unlabelled=10), time=3.0),
     )
 }
@@ -60,29 +62,30 @@ def test_with_source_labels_alone():
         "the encoder can read.",
         "words": "It needs a lexicon from the source language (--lexicons) in a target language "
         "that the encoder can read.",
-        "moved": "It needs translations of source texts (--parallel) or a translator "
-        "(--translator) in a target language that the encoder can read.",
+        "read": "It needs a lexicon from or into the source language (--lexicons) in a target "
+        "language that the encoder can read.",
+        "moved": "It needs a translator from the source language (--translator) in a target "
+        "language that the encoder can read.",
+        "paired": "It needs translations of source texts (--parallel) in a target language that "
+        "the encoder can read.",
         "taught": "It needs a trained pipeline to learn from (--teacher).",
     }
 
 
 def test_each_need_that_is_met_lets_its_recipe_in():
-    full = labelled(4, n_unlabelled=50, n_lexicon=9, n_parallel=3)
+    full = labelled(4, n_unlabelled=50, n_lexicon=9, n_gloss=8, n_parallel=3, has_translator=True)
     advice = advise(situation({"sw": full}, has_teacher=True), NEEDY, [])
     assert set(names(advice)) == set(NEEDY) and advice.left_out == []
     for change, lost in (
         ({"n_labelled": 7}, "tuned"),
         ({"n_unlabelled": 49}, "selves"),
         ({"n_lexicon": 0}, "words"),
-        ({"n_parallel": 0, "has_translator": False}, "moved"),
+        ({"n_gloss": 0}, "read"),
+        ({"has_translator": False}, "moved"),
+        ({"n_parallel": 0}, "paired"),
     ):
         advice = advise(situation({"sw": replace(full, **change)}, has_teacher=True), NEEDY, [])
         assert list(reasons(advice)) == [lost]
-
-
-def test_a_translator_is_as_good_as_translations():
-    advice = advise(situation({"sw": LanguageFacts(has_translator=True)}), NEEDY, [])
-    assert "moved" in names(advice)
 
 
 def test_the_best_measured_comes_first_over_all_targets():
@@ -140,9 +143,11 @@ def test_time_is_that_of_both_stages():
     assert minutes == {BASELINE: 10.0, "quick": 1.0, "tuned": 15.0}
     advice = advise(replace(facts, has_start=True), NEEDY, [])
     assert {x.recipe.name: x.minutes for x in advice.recommended}["tuned"] == 5.0
-    measured = [replace(gain("tuned", 1.0, 0.5, 1.5, 8), time=0.25)]
+    measured = [replace(gain("tuned", 1.0, 0.5, 1.5, 8), time=1.25)]
     advice = advise(facts, NEEDY, measured)
     assert advice.recommended[0].time == 1.25 and advice.recommended[0].minutes == 12.5
+    advice = advise(replace(facts, has_start=True), NEEDY, measured)
+    assert advice.recommended[0].time == 0.25 and advice.recommended[0].minutes == 2.5
 
 
 def test_what_takes_too_long_is_left_out():
@@ -198,6 +203,11 @@ def test_words_in_many_pieces_are_named():
     assert warning.startswith("Words of Yoruba are torn into more than 1.8 times as many pieces")
 
 
+def test_what_lost_comes_last_without_targets_too():
+    advice = advise(situation({}), NEEDY, [gain("quick", -2.0, -3.0, -1.0)])
+    assert names(advice) == [BASELINE, "quick"]
+
+
 def test_only_a_source_language():
     advice = advise(situation({}), NEEDY, [])
     assert names(advice) == [BASELINE, "quick"] and advice.recommended[0].langs == ()
@@ -220,16 +230,18 @@ def test_many_languages_are_told_as_a_number():
 
 COUNTS = st.integers(0, 100)
 FACTS = st.builds(
-    lambda labels, n_unlabelled, n_parallel, n_lexicon, translator, unknown: LanguageFacts(
+    lambda labels, n_unlabelled, n_parallel, n_lexicon, n_gloss, translator, unknown: LanguageFacts(
         labels=labels,
         n_labelled=sum(labels.values()),
         n_unlabelled=n_unlabelled,
         n_parallel=n_parallel,
         n_lexicon=n_lexicon,
+        n_gloss=n_gloss,
         has_translator=translator,
         unknown_share=unknown,
     ),
     st.dictionaries(st.sampled_from(["food", "music", "travel"]), COUNTS),
+    COUNTS,
     COUNTS,
     COUNTS,
     COUNTS,
@@ -272,13 +284,17 @@ def test_no_recipe_is_recommended_whose_needs_are_not_met(facts, known):
             if lang in facts.languages
         )
         assert not needs.teacher or facts.has_teacher
-        if needs.target_labels or needs.unlabelled or needs.lexicons or needs.parallel:
+        if needs.target_labels or needs.unlabelled or needs.lexicons or needs.glosses:
+            assert targets
+        if needs.translator or needs.parallel:
             assert targets
         for target in targets:
             assert target.n_labelled >= needs.target_labels * len(facts.labels)
             assert target.n_unlabelled >= needs.unlabelled
             assert not needs.lexicons or target.n_lexicon
-            assert not needs.parallel or target.n_parallel or target.has_translator
+            assert not needs.glosses or target.n_gloss
+            assert not needs.translator or target.has_translator
+            assert not needs.parallel or target.n_parallel
         if facts.minutes is not None and one.minutes is not None:
             assert one.minutes <= facts.minutes
     benefits = [one.benefit for one in advice.recommended]
