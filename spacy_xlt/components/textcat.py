@@ -406,7 +406,7 @@ class XltTextCat(EncoderPipe):
         RAISES (ValueError): If there is no such layer, or the encoder is of another kind than the
             BERT family or belongs to another component.
         """
-        from ..layers.distilling import keep_layers
+        from ..layers.distilling import LAYER_DECAY, keep_layers
 
         shim = self._shim
         # How it was trained is no rule for layers that do not fit together yet: frozen ones would
@@ -415,7 +415,7 @@ class XltTextCat(EncoderPipe):
             shim.settings,
             freeze="embeddings",
             rate_factor=1.0,
-            layer_decay=1.0,
+            layer_decay=LAYER_DECAY,
             start_share=0.0,
             robust=RobustSettings(),
         )
@@ -525,7 +525,7 @@ class XltTextCat(EncoderPipe):
         if self._shim.settings.neighbours:
             self._remember(examples)
         if self._shim.settings.ngram_share:
-            self._fit_ngrams(examples)
+            self._set_ngrams(*self._read_labelled(examples))
         self._shim.langs = sorted(languages_of(examples))
 
     def _initialize_shared(self, examples: List[Example]) -> None:
@@ -576,12 +576,21 @@ class XltTextCat(EncoderPipe):
             vectors, counts = self._shim.features(texts), gold.known * gold.weights[:, None]
             self._shim.set_neighbours(Neighbours.of_texts(vectors, gold.targets, counts))
 
-    def _fit_ngrams(self, examples: List[Example]) -> None:
+    def fit_ngrams(self, texts: Sequence[str], answers: numpy.ndarray, *, share: float) -> None:
+        """From now on, count character n-grams beside the head.
+
+        texts (Sequence[str]): What to fit them to.
+        answers (numpy.ndarray): Probabilities to give. Shape: (n_texts, n_labels)
+        share (float): What they count, in [0, 1]. A pipeline's config is not changed.
+        """
+        self._shim.settings = replace(self._shim.settings, ngram_share=share)
+        self._set_ngrams(texts, Gold(answers, numpy.ones_like(answers), numpy.ones(len(answers))))
+
+    def _set_ngrams(self, texts: Sequence[str], gold: Gold) -> None:
         """Fit the character n-grams of training texts, which count in prediction."""
         from ..layers.losses import LOSSES
         from ..layers.ngrams import CharacterNgrams
 
-        texts, gold = self._read_labelled(examples)
         if texts:
             ngrams = CharacterNgrams.of_texts(
                 texts, gold.targets, gold.known, gold.weights, loss=LOSSES[self.exclusive]

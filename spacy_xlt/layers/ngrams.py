@@ -32,7 +32,8 @@ _FACTORS = numpy.array(
 )
 _MIXER = numpy.uint64(0xFF51AFD7ED558CCD)
 _SPACE = ord(" ")
-_SPACES = numpy.array([i for i in range(0x3001) if chr(i).isspace()], dtype="u4")
+# By code; the last one is no space, and stands for all above it.
+_IS_SPACE = numpy.array([chr(i).isspace() for i in range(0x3002)])
 
 
 class CharacterNgrams(nn.Module):
@@ -209,7 +210,7 @@ def _read(text: str) -> Tuple[numpy.ndarray, numpy.ndarray]:
     else:
         plain, places = _simplify(text)
     codes = numpy.frombuffer(plain.encode("utf-32-le", "surrogatepass"), dtype="<u4").astype("u8")
-    is_space = numpy.isin(codes, _SPACES)
+    is_space = _IS_SPACE[numpy.minimum(codes, len(_IS_SPACE) - 1)]
     codes[is_space] = _SPACE
     read = numpy.flatnonzero(~is_space)
     if not read.size:
