@@ -100,8 +100,8 @@ def distill_cli(
     """
     Make a pipeline with a few of the layers of a trained one, which learns from texts without
     labels to give the same answers, about as many times faster as it has fewer layers. Texts in
-    all languages that it is going to read serve best, thousands of them. It takes about 25 times as
-    long as the teacher needs to read them; the time grows with --epochs and --mixed. After an
+    all languages that it is going to read serve best, thousands of them. It takes about ten times
+    as long as the teacher needs to read them; the time grows with --epochs and --mixed. After an
     interruption, the same command goes on where the run was about a minute before.
     """
     result = distill(

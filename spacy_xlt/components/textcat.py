@@ -437,6 +437,16 @@ class XltTextCat(EncoderPipe):
             self._shim, student._shim, exclusive=self.exclusive, temperature=temperature
         )
 
+    def fit_ngrams(self, texts: Sequence[str], answers: numpy.ndarray, *, share: float) -> None:
+        """From now on, count character n-grams beside the head.
+
+        texts (Sequence[str]): What to fit them to.
+        answers (numpy.ndarray): Probabilities to give. Shape: (n_texts, n_labels)
+        share (float): What they count, in [0, 1]. A pipeline's config is not changed.
+        """
+        self._shim.settings = replace(self._shim.settings, ngram_share=share)
+        self._set_ngrams(texts, Gold(answers, numpy.ones_like(answers), numpy.ones(len(answers))))
+
     # -- labels and weights to start from ---------------------------------------------------
 
     def initialize(
@@ -576,18 +586,8 @@ class XltTextCat(EncoderPipe):
             vectors, counts = self._shim.features(texts), gold.known * gold.weights[:, None]
             self._shim.set_neighbours(Neighbours.of_texts(vectors, gold.targets, counts))
 
-    def fit_ngrams(self, texts: Sequence[str], answers: numpy.ndarray, *, share: float) -> None:
-        """From now on, count character n-grams beside the head.
-
-        texts (Sequence[str]): What to fit them to.
-        answers (numpy.ndarray): Probabilities to give. Shape: (n_texts, n_labels)
-        share (float): What they count, in [0, 1]. A pipeline's config is not changed.
-        """
-        self._shim.settings = replace(self._shim.settings, ngram_share=share)
-        self._set_ngrams(texts, Gold(answers, numpy.ones_like(answers), numpy.ones(len(answers))))
-
     def _set_ngrams(self, texts: Sequence[str], gold: Gold) -> None:
-        """Fit the character n-grams of training texts, which count in prediction."""
+        """Fit the character n-grams of texts, which count in prediction."""
         from ..layers.losses import LOSSES
         from ..layers.ngrams import CharacterNgrams
 
