@@ -182,11 +182,15 @@ def count_ngrams(texts: Sequence[str]) -> Tuple[numpy.ndarray, numpy.ndarray, nu
     RETURNS (Tuple[numpy.ndarray, numpy.ndarray, numpy.ndarray]): Row of the text, hash, and how
         often it is there. Shape of each: (n,)
     """
-    keys: List[numpy.ndarray] = [numpy.zeros(0, dtype="u8")]
-    for row, text in enumerate(texts):
-        codes, _ = _read(text)
-        high = numpy.uint64(row << 32)
-        keys.extend(_hash_runs(codes, n).astype("u8") | high for n in LENGTHS)
+    read = [_read(text)[0] for text in texts]
+    codes = numpy.concatenate([numpy.zeros(0, dtype="u8"), *read])
+    rows = numpy.repeat(numpy.arange(len(read), dtype="u8"), list(map(len, read)))
+    keys: List[numpy.ndarray] = []
+    for n in LENGTHS:
+        runs = _hash_runs(codes, n)
+        first, last = rows[: len(runs)], rows[len(rows) - len(runs) :]
+        # All texts at once; a run that ends in another text than it starts in is of neither.
+        keys.append((runs.astype("u8") | (first << numpy.uint64(32)))[first == last])
     found, counts = numpy.unique(numpy.concatenate(keys), return_counts=True)
     hashes = (found & numpy.uint64(2**32 - 1)).astype("i4")
     return (found >> numpy.uint64(32)).astype("i8"), hashes, counts
