@@ -42,7 +42,7 @@ class Distilled:
     n_layers (int): Layers of the teacher.
     layers (List[int]): Those that the student kept.
     n_texts (int): Different texts that it learned from.
-    n_mixed (int): Texts that were made of them.
+    n_mixed (int): Texts that were made of them, in all epochs.
     agreement (float): Share of texts, which it learned from, on which it answers as the teacher.
     seconds (float): Time from start to end.
     """
@@ -74,11 +74,16 @@ def distill_cli(
         None, "--langs", "-l", help="Languages to learn in, with commas (default: all)"
     ),
     mixed: int = Opt(
-        2, "--mixed", help="New texts to make for each, of its beginning and another one's end"
+        1,
+        "--mixed",
+        help="New texts to make for each, in each epoch, of its beginning and another one's end",
     ),
-    epochs: int = Opt(3, "--epochs", "-e", help="Passes over all of these"),
+    epochs: int = Opt(2, "--epochs", "-e", help="Passes over all of these"),
     learn_rate: float = Opt(5e-4, "--learn-rate", help="The highest learning rate"),
     temperature: float = Opt(2.0, "--temperature", help="Softens the answers to learn"),
+    ngram_share: float = Opt(
+        0.33, "--ngram-share", help="What the spelling of a text counts, by character n-grams"
+    ),
     seed: int = Opt(0, "--seed", min=0, help="Another seed gives another order of the texts"),
     resume: Optional[bool] = Opt(
         None,
@@ -95,8 +100,8 @@ def distill_cli(
     """
     Make a pipeline with a few of the layers of a trained one, which learns from texts without
     labels to give the same answers, about as many times faster as it has fewer layers. Texts in
-    all languages that it is going to read serve best, thousands of them. It takes about 25 times as
-    long as the teacher needs to read them; the time grows with --epochs and --mixed. After an
+    all languages that it is going to read serve best, thousands of them. It takes about ten times
+    as long as the teacher needs to read them; the time grows with --epochs and --mixed. After an
     interruption, the same command goes on where the run was about a minute before.
     """
     result = distill(
@@ -111,6 +116,7 @@ def distill_cli(
         epochs=epochs,
         learn_rate=learn_rate,
         temperature=temperature,
+        ngram_share=ngram_share,
         seed=seed,
         resume=resume,
         text_field=text_field,
@@ -143,10 +149,11 @@ def distill(
     keep: Optional[Sequence[int]] = None,
     others: Sequence[str] = (),
     langs: Optional[Sequence[str]] = None,
-    mixed: int = 2,
-    epochs: int = 3,
+    mixed: int = 1,
+    epochs: int = 2,
     learn_rate: float = 5e-4,
     temperature: float = 2.0,
+    ngram_share: float = 0.33,
     seed: int = 0,
     resume: Optional[bool] = None,
     text_field: str = "text",
@@ -185,6 +192,7 @@ def distill(
         epochs=epochs,
         learn_rate=learn_rate,
         temperature=temperature,
+        ngram_share=ngram_share,
         seed=seed,
     )
     chosen = read_chosen(texts, nlp, langs=langs, text_field=text_field, lang_field=lang_field)
@@ -205,14 +213,15 @@ def distill(
             losses: dict = {}
             for batch in progress(lessons.batches(), lessons.n_steps):
                 lessons.update(batch, losses=losses)
+        lessons.fit_ngrams()
         agreement = lessons.agreement()
         lessons.student.to_disk(making / BEST)
     return Distilled(
         output / BEST,
         whole.n_layers,
         sorted(settings.layers),
-        lessons.n_given,
-        len(lessons.texts) - lessons.n_given,
+        len(lessons.texts),
+        lessons.n_mixed,
         agreement,
         time.perf_counter() - start,
     )

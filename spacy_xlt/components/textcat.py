@@ -31,7 +31,7 @@ from thinc.api import Model, Optimizer, set_dropout_rate
 from thinc.types import Floats2d
 
 from ..encoder_files import EncoderRecord
-from ..languages import get_doc_language, known_language, standardize_language
+from ..languages import UNKNOWN, get_doc_language, known_language, standardize_language
 from ..types import RobustSettings
 from .decisions import (
     Calibration,
@@ -411,7 +411,7 @@ class XltTextCat(EncoderPipe):
         RAISES (ValueError): If there is no such layer, or the encoder is of another kind than the
             BERT family or belongs to another component.
         """
-        from ..layers.distilling import keep_layers
+        from ..layers.distilling import LAYER_DECAY, keep_layers
 
         shim = self._shim
         # How it was trained is no rule for layers that do not fit together yet: frozen ones would
@@ -420,7 +420,7 @@ class XltTextCat(EncoderPipe):
             shim.settings,
             freeze="embeddings",
             rate_factor=1.0,
-            layer_decay=1.0,
+            layer_decay=LAYER_DECAY,
             start_share=0.0,
             robust=RobustSettings(),
         )
@@ -441,6 +441,18 @@ class XltTextCat(EncoderPipe):
         return Distillation(
             self._shim, student._shim, exclusive=self.exclusive, temperature=temperature
         )
+
+    def add_ngrams(self, texts: Sequence[str], answers: numpy.ndarray, *, share: float) -> None:
+        """From now on, count character n-grams beside the head.
+
+        texts (Sequence[str]): What to fit them to.
+        answers (numpy.ndarray): Probabilities to give. Shape: (n_texts, n_labels)
+        share (float): What they count, in [0, 1]. A pipeline's config is not changed.
+        """
+        gold = Gold(answers, numpy.ones_like(answers), numpy.ones(len(answers)))
+        labelled = Labelled(list(texts), gold, [UNKNOWN] * len(answers))
+        self._shim.settings = replace(self._shim.settings, ngram_share=share)
+        self._shim.set_ngrams(fit_ngrams(labelled, exclusive=self.exclusive))
 
     # -- labels and weights to start from ---------------------------------------------------
 

@@ -13,12 +13,11 @@ from .device import resolve_precision
 from .dropout import Dropout
 from .encoder import Encoder
 from .shim import TextCatShim
-from .window_cache import WindowCache
 from .windows import WindowBatch
 
-# What the large classifier gives for texts is kept up to this size: that of 32,000 sentences at a
-# width of 384.
-CACHE_BYTES = 1024 * 1024 * 1024
+# Learning rate of a student's layer as a multiple of that of the layer above. The last one has most
+# to make up for; what the lowest ones know of words, a higher rate makes them forget.
+LAYER_DECAY = 0.5
 # What a text's vector counts beside its pieces.
 VECTOR_WEIGHT = 4.0
 
@@ -117,7 +116,6 @@ class Distillation:
         self._teacher = teacher.classifier
         self._dtype = resolve_precision(teacher.settings.precision, self._teacher.device)
         _encoder(self._teacher).prepare_for_prediction(self._dtype)
-        self._cache = WindowCache(CACHE_BYTES)
 
     def step(
         self, texts: Sequence[str], others: Sequence[numpy.ndarray], optimizer: Optimizer
@@ -142,9 +140,9 @@ class Distillation:
             return 0.0
         classifier = self.student.classifier.train()
         dtype = resolve_precision(self.student.settings.precision, classifier.device)
-        wanted = [self._cache.get(batch, self._run_teacher) for batch in batches]
         found = [_run_encoder(classifier, batch, dtype) for batch in batches]
         with torch.no_grad():
+            wanted = [_run_encoder(self._teacher, batch, self._dtype).float() for batch in batches]
             target = self._teacher.pool_pieces(batches, wanted, len(texts))
             logits = [self._teacher.head(target).float()]
             logits += [torch.from_numpy(own).to(target) for own in others]
@@ -168,11 +166,6 @@ class Distillation:
         temperature."""
         found = F.log_softmax(self._outcomes(logits), dim=-1)
         return F.kl_div(found, probs, reduction="none").sum(dim=-1).mean() * self.temperature**2
-
-    @torch.no_grad()
-    def _run_teacher(self, batch: WindowBatch) -> Tensor:
-        """The goals, in the precision to keep them in."""
-        return _run_encoder(self._teacher, batch, self._dtype).half()
 
 
 def _run_encoder(classifier: TextClassifier, batch: WindowBatch, dtype: torch.dtype) -> Tensor:

@@ -36,7 +36,8 @@ _FACTORS = numpy.array(
 )
 _MIXER = numpy.uint64(0xFF51AFD7ED558CCD)
 _SPACE = ord(" ")
-_SPACES = numpy.array([i for i in range(0x3001) if chr(i).isspace()], dtype="u4")
+# By code; the last one is no space, and stands for all above it.
+_IS_SPACE = numpy.array([chr(i).isspace() for i in range(0x3002)])
 
 
 class CharacterNgrams(nn.Module):
@@ -216,11 +217,15 @@ def count_ngrams(texts: Sequence[str]) -> Tuple[numpy.ndarray, numpy.ndarray, nu
     RETURNS (Tuple[numpy.ndarray, numpy.ndarray, numpy.ndarray]): Row of the text, hash, and how
         often it is there. Shape of each: (n,)
     """
-    keys: List[numpy.ndarray] = [numpy.zeros(0, dtype="u8")]
-    for row, text in enumerate(texts):
-        codes, _ = _read(text)
-        high = numpy.uint64(row << 32)
-        keys.extend(_hash_runs(codes, n).astype("u8") | high for n in LENGTHS)
+    read = [_read(text)[0] for text in texts]
+    codes = numpy.concatenate([numpy.zeros(0, dtype="u8"), *read])
+    rows = numpy.repeat(numpy.arange(len(read), dtype="u8"), list(map(len, read)))
+    keys: List[numpy.ndarray] = []
+    for n in LENGTHS:
+        runs = _hash_runs(codes, n)
+        first, last = rows[: len(runs)], rows[len(rows) - len(runs) :]
+        # All texts at once; a run that ends in another text than it starts in is of neither.
+        keys.append((runs.astype("u8") | (first << numpy.uint64(32)))[first == last])
     found, counts = numpy.unique(numpy.concatenate(keys), return_counts=True)
     hashes = (found & numpy.uint64(2**32 - 1)).astype("i4")
     return (found >> numpy.uint64(32)).astype("i8"), hashes, counts
@@ -244,7 +249,7 @@ def _read(text: str) -> Tuple[numpy.ndarray, numpy.ndarray]:
     else:
         plain, places = _simplify(text)
     codes = numpy.frombuffer(plain.encode("utf-32-le", "surrogatepass"), dtype="<u4").astype("u8")
-    is_space = numpy.isin(codes, _SPACES)
+    is_space = _IS_SPACE[numpy.minimum(codes, len(_IS_SPACE) - 1)]
     codes[is_space] = _SPACE
     read = numpy.flatnonzero(~is_space)
     if not read.size:

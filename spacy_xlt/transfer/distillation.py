@@ -8,12 +8,13 @@ import numpy as np
 from spacy.language import Language
 from spacy.tokens import Doc
 from spacy.training import Example
+from spacy.util import minibatch
 from thinc.api import Adam
 
 from ..components.deltas import merge_adapters
 from ..components.textcat import XltTextCat
 from ..evaluation.metrics import DEFAULT_THRESHOLD, one_hot
-from ..layers.losses import to_logits
+from ..layers.losses import ACTIVATIONS, to_logits
 from ..optimizers import create_warmup_linear_v1
 
 # Probabilities of other teachers are kept this far from 0 and 1, where logits end.
@@ -30,21 +31,24 @@ class DistillationSettings:
     """How a student learns.
 
     layers (Sequence[int]): Places of the teacher's layers that its own start as, from 0.
-    epochs (int): Passes over the texts, mixed ones included.
-    mixed (int): How many times as many texts are made of them by `mix_texts`.
+    epochs (int): Passes over the texts.
+    mixed (int): How many times as many texts are made of them by `mix_texts`, anew in each epoch.
     size (int): Texts in a batch.
     learn_rate (float): The highest rate. It is far above that of tuning, since layers that stood
         apart have to fit together.
     temperature (float): By what logits are divided before they become probabilities.
+    ngram_share (float): What the character n-grams of the texts, fitted to the teacher's answers,
+        count in the student beside its head; with 0 it keeps those of the teacher, if it has any.
     seed (int): Of the order of the texts, and of what is mixed.
     """
 
     layers: Sequence[int]
-    epochs: int = 3
-    mixed: int = 2
+    epochs: int = 2
+    mixed: int = 1
     size: int = 16
     learn_rate: float = 5e-4
     temperature: float = 2.0
+    ngram_share: float = 0.33
     seed: int = 0
 
 
@@ -72,8 +76,8 @@ class Lessons:
         others: Sequence[Language] = (),
         settings: DistillationSettings,
     ):
-        given = _different(texts)
-        if not given:
+        self.texts = _different(texts)
+        if not self.texts:
             raise ValueError("There is no text to learn from.")
         for setting in ("epochs", "size", "learn_rate", "temperature"):
             if not getattr(settings, setting) > 0:
@@ -82,41 +86,66 @@ class Lessons:
                 )
         if settings.mixed < 0:
             raise ValueError(f"mixed is {settings.mixed}; allowed is 0 or more.")
-        pipe = check_teacher(teacher, name)
-        self.n_given = len(given)
-        self.texts = _different([*given, *mix_texts(given, settings.mixed, seed=settings.seed)])
+        if not 0.0 <= settings.ngram_share <= 1.0:
+            raise ValueError(f"ngram_share is {settings.ngram_share}; allowed is 0 to 1.")
+        self._teacher = check_teacher(teacher, name)
+        self._others = list(others)
+        self._read_others(self.texts[:1])  # so that what does not fit is told before training
         self.settings = settings
         self.student = student
         merge_adapters(student)
         self.component = cast(XltTextCat, student.get_pipe(name))
         self.component.keep_layers(settings.layers)
-        self._teacher = pipe
-        self._others = [read_answers(other, pipe, self.texts) for other in others]
-        self._distillation = pipe.prepare_distillation(
+        self._distillation = self._teacher.prepare_distillation(
             self.component, temperature=settings.temperature
         )
         schedule: Any = create_warmup_linear_v1(
             settings.learn_rate, total_steps=self.n_steps, warmup=0.05, final=0.05
         )
         self._optimizer = Adam(
-            schedule, L2=0.01, L2_is_weight_decay=True, grad_clip=1.0, use_averages=False
+            schedule,
+            beta2=0.98,
+            L2=0.01,
+            L2_is_weight_decay=True,
+            grad_clip=1.0,
+            use_averages=False,
         )
-        self._index = {text: i for i, text in enumerate(self.texts)}
+
+    @property
+    def n_mixed(self) -> int:
+        """Texts that are made of those given, in all epochs."""
+        return self.settings.epochs * self.settings.mixed * len(self.texts)
 
     @property
     def n_steps(self) -> int:
-        return self.settings.epochs * -(-len(self.texts) // self.settings.size)
+        n_texts = (1 + self.settings.mixed) * len(self.texts)
+        return self.settings.epochs * -(-n_texts // self.settings.size)
 
     def batches(self) -> Iterator[List[Example]]:
         """All batches of the run, each to be given to `update`."""
         rng = np.random.default_rng(self.settings.seed)
         size = self.settings.size
         for _ in range(self.settings.epochs):
-            order = rng.permutation(len(self.texts))
+            texts = [*self.texts, *mix_texts(self.texts, self.settings.mixed, rng=rng)]
+            order = rng.permutation(len(texts))
             for start in range(0, len(order), size):
-                docs = [self.student.make_doc(self.texts[i]) for i in order[start : start + size]]
+                docs = [self.student.make_doc(texts[i]) for i in order[start : start + size]]
                 yield [Example(doc, doc) for doc in docs]
                 self._optimizer.step_schedules()
+
+    def fit_ngrams(self) -> None:
+        """After the last batch: fit character n-grams to the teachers' answers, if they count."""
+        share = self.settings.ngram_share
+        if share == 0.0:
+            return
+        activation = ACTIVATIONS[self.component.exclusive]
+        docs = map(self.student.make_doc, self.texts)
+        own = [
+            self._teacher.predict(part, calibrated=False) for part in minibatch(docs, BATCH_SIZE)
+        ]
+        answers = [np.concatenate(own), *map(activation, self._read_others(self.texts))]
+        self.component.add_ngrams(self.texts, np.mean(answers, axis=0), share=share)
+        self.student.get_pipe_config(self.component.name)["model"]["ngram_share"] = share
 
     def agreement(self) -> float:
         """On what share of the texts given, or of some hundreds of them, the student answers as its
@@ -124,7 +153,7 @@ class Lessons:
 
         The student has read these texts; of others it will be less.
         """
-        chosen = self.texts[: self.n_given : -(-self.n_given // MOST_COMPARED)]
+        chosen = self.texts[:: -(-len(self.texts) // MOST_COMPARED)]
         docs = [self.student.make_doc(text) for text in chosen]
         found, wanted = (_decide(pipe, docs) for pipe in (self.component, self._teacher))
         return float((found == wanted).all(axis=1).mean())
@@ -137,14 +166,17 @@ class Lessons:
     def update(self, examples: Sequence[Example], *, losses: Dict[str, float]) -> Dict[str, float]:
         """Take a step. RETURNS (Dict[str, float]): `losses`, with the batch's added."""
         texts = [eg.reference.text for eg in examples]
-        rows = [self._index[text] for text in texts]
-        loss = self._distillation.step(texts, [own[rows] for own in self._others], self._optimizer)
+        loss = self._distillation.step(texts, self._read_others(texts), self._optimizer)
         losses[self.component.name] = losses.get(self.component.name, 0.0) + loss
         return losses
 
     def evaluate(self, examples: Sequence[Example]) -> Dict[str, Any]:
         """Nothing is measured: there are no labels."""
         return {}
+
+    def _read_others(self, texts: Sequence[str]) -> List[np.ndarray]:
+        """Logits of the other teachers. Shape of each: (n_texts, n_labels)"""
+        return [read_answers(other, self._teacher, texts) for other in self._others]
 
 
 def _decide(pipe: XltTextCat, docs: Sequence[Doc]) -> np.ndarray:
@@ -153,7 +185,7 @@ def _decide(pipe: XltTextCat, docs: Sequence[Doc]) -> np.ndarray:
     return one_hot(scores) if pipe.exclusive else scores >= DEFAULT_THRESHOLD
 
 
-def mix_texts(texts: Sequence[str], n_times: int, *, seed: int) -> List[str]:
+def mix_texts(texts: Sequence[str], n_times: int, *, rng: np.random.Generator) -> List[str]:
     """New texts, each the beginning of one and the end of another that stands near it.
 
     Some hundreds of sentences say too little, in however many languages: a student comes to know
@@ -161,15 +193,15 @@ def mix_texts(texts: Sequence[str], n_times: int, *, seed: int) -> List[str]:
 
     texts (Sequence[str]): Texts; neighbours should be of one language.
     n_times (int): How many there are for each of the texts.
-    seed (int): Another seed gives other texts.
-    RETURNS (List[str]): Shape: (n_texts * n_times,)
+    rng (np.random.Generator): Source of chance.
+    RETURNS (List[str]): None is blank. Shape: (n_texts * n_times,)
     """
-    rng = np.random.default_rng(seed)
     mixed = []
     for _ in range(n_times):
         for i, text in enumerate(texts):
             other = texts[(i + int(rng.integers(1, MOST_APART + 1))) % len(texts)]
-            mixed.append(f"{_cut(text, rng)[0]} {_cut(other, rng)[1]}".strip())
+            made = f"{_cut(text, rng)[0]} {_cut(other, rng)[1]}".strip()
+            mixed.append(made or text)
     return mixed
 
 

@@ -40,9 +40,10 @@ def run(
     layers: str = "4",
     seeds: str = "0",
     lang: Optional[str] = None,
-    mixed: int = 2,
-    epochs: int = 3,
+    mixed: int = 1,
+    epochs: int = 2,
     learn_rate: float = 5e-4,
+    ngram_share: float = 0.33,
     split: str = "test",
     results: Path = RESULTS,
 ) -> None:
@@ -63,7 +64,8 @@ def run(
             if (results / f"{name}.json").exists():
                 continue
             settings = {
-                "mixed": mixed, "epochs": epochs, "learn_rate": learn_rate, "seed": seed,
+                "mixed": mixed, "epochs": epochs, "learn_rate": learn_rate,
+                "ngram_share": ngram_share, "seed": seed,
             }  # fmt: skip
             about = _make_student(teacher, texts, students / name, n_layers=n_layers, **settings)
             student = spacy.load(students / name / BEST)

@@ -76,8 +76,7 @@ def test_tables_of_texts_are_read_and_blank_texts_left_out(trained_dir, tmp_path
     path = tmp_path / "texts.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf8")
     text = run_command("distill", trained_dir, path, "-o", tmp_path / "out", "-n", 1, "-e", 1)
-    # Halves of single words: "ta zz", say.
-    assert re.search("Learned from 2 texts and [1-4] mixed ones in", text)
+    assert "Learned from 2 texts and 2 mixed ones in" in text
     arguments = ["-o", tmp_path / "out", "-n", 1, "-e", 1, "--mixed", 0]
     text = run_command("distill", trained_dir, path, *arguments)
     assert "Learned from 2 texts and 0 mixed ones in" in text
@@ -95,6 +94,25 @@ def test_a_seed_gives_the_same_student_and_another_another(trained_dir, texts, t
         for student in students[1:]
     )
     assert same == 0.0 and other > 0.0
+
+
+def test_ngrams_are_fitted_to_the_answers_and_stay_in_the_config(trained_dir, texts, tmp_path):
+    arguments = ["distill", trained_dir, texts, "-n", 1, "-e", 1, "-o"]
+    run_command(*arguments, tmp_path / "none", "--ngram-share", 0)
+    run_command(*arguments, tmp_path / "some", "--ngram-share", 0.4)
+    run_command(*arguments, tmp_path / "only", "--ngram-share", 1)
+    nlps = [spacy.load(tmp_path / name / "model-best") for name in ("none", "some", "only")]
+    shares = [nlp.get_pipe_config("textcat")["model"]["ngram_share"] for nlp in nlps]
+    assert shares == [0.0, 0.4, 1.0]
+    teacher = spacy.load(trained_dir)
+    given = [doc.text for doc in tiny.make_docs(["de", "sw", "zh", "ar"], teacher.vocab)]
+    head, mixed, ngrams, wanted = (
+        numpy.array([list(doc.cats.values()) for doc in nlp.pipe(given)])
+        for nlp in (*nlps, teacher)
+    )
+    assert (ngrams.argmax(axis=1) == wanted.argmax(axis=1)).mean() > 0.6  # chance: 0.33
+    odds = numpy.exp(0.6 * numpy.log(head) + 0.4 * numpy.log(ngrams))
+    numpy.testing.assert_allclose(mixed, odds / odds.sum(axis=1, keepdims=True), atol=1e-4)
 
 
 def test_several_teachers(trained_dir, texts, tmp_path):
@@ -126,6 +144,7 @@ def test_teachers_with_other_labels_are_refused(trained_dir, texts, make_ready, 
         (["--langs", "fr"], "No text is in fr. Languages found: ar, de, sw, zh."),
         (["--epochs", 0], "epochs is 0; allowed is more than 0"),
         (["--mixed", -1], "mixed is -1; allowed is 0 or more"),
+        (["--ngram-share", 1.1], "ngram_share is 1.1; allowed is 0 to 1"),
         (["--learn-rate", "nan"], "learn_rate is nan; allowed is more than 0"),
         (["--temperature", -1], "temperature is -1.0; allowed is more than 0"),
         (["--resume"], "There is no interrupted run to go on with"),
@@ -187,7 +206,7 @@ def test_a_run_that_is_cut_off_goes_on(trained_dir, texts, tmp_path, monkeypatch
     assert "Interrupted" in text and not (tmp_path / "out").exists()
     text = run_command(*arguments, "-o", tmp_path / "out")
     assert "Going on with the interrupted run" in text
-    assert len(done) == 10  # 28 texts and some 50 mixed ones, 16 at a time
+    assert len(done) == 8  # 28 texts and as many mixed ones, 16 at a time, twice
     whole, cut = (
         weights(tmp_path / "whole" / "model-best"),
         weights(tmp_path / "out" / "model-best"),

@@ -35,7 +35,8 @@ def lessons(make_ready):
     """Lessons for a student with the last of two layers; settings are the caller's."""
 
     def make(texts=("taxi", "jazz", "pizza"), *, factory="xlt_textcat", others=(), **settings):
-        settings = DistillationSettings(**{"layers": [1], "epochs": 1, "mixed": 0, **settings})
+        few = {"layers": [1], "epochs": 1, "mixed": 0, "ngram_share": 0.0}
+        settings = DistillationSettings(**{**few, **settings})
         teacher, student = make_ready(factory), make_ready(factory)
         return Lessons(teacher, student, "textcat", texts, others=others, settings=settings)
 
@@ -60,23 +61,28 @@ def test_each_epoch_has_every_text_once_in_an_order_of_its_own(lessons):
     assert batches != read(lessons(texts, epochs=3, size=4, seed=1))
 
 
+def mix(texts, n_times, seed=0):
+    return mix_texts(texts, n_times, rng=numpy.random.default_rng(seed))
+
+
 def test_mixed_texts_have_the_beginning_of_one_and_the_end_of_another():
     texts = ["a b c d", "e f g h", "\u4e00\u4e8c\u4e09"]
-    mixed = mix_texts(texts, 200, seed=0)
+    mixed = mix(texts, 200)
     assert len(mixed) == 600
     assert {"a f g h", "a b c d", "e f \u4e09", "\u4e00\u4e8c b c d"} <= set(mixed)
     for text, made in zip(texts * 200, mixed, strict=True):
         starts = [i for i in range(len(text) + 1) if made.startswith(text[:i].strip())]
         ends = [made[len(text[:i].strip()) :].strip() for i in starts]
         assert any(other.endswith(end) for other in texts for end in ends)
-    assert mix_texts(texts, 200, seed=0) == mixed != mix_texts(texts, 200, seed=1)
-    assert mix_texts(texts, 0, seed=0) == []
+    assert mix(texts, 200) == mixed != mix(texts, 200, seed=1)
+    assert mix(texts, 0) == []
 
 
-@given(st.lists(st.text(min_size=1), min_size=1, max_size=5), st.integers(0, 3))
+@given(st.lists(st.text(min_size=1).filter(str.strip), min_size=1, max_size=5), st.integers(0, 3))
 def test_any_texts_can_be_mixed(texts, n_times):
-    mixed = mix_texts(texts, n_times, seed=0)
+    mixed = mix(texts, n_times)
     assert len(mixed) == n_times * len(texts)
+    assert all(text.strip() for text in mixed)
     letters = set("".join(texts)) | {" "}
     assert set("".join(mixed)) <= letters
 
@@ -84,17 +90,20 @@ def test_any_texts_can_be_mixed(texts, n_times):
 def test_mixed_texts_come_from_texts_that_stand_near():
     """So that corpora one after the other keep their languages apart, mostly."""
     texts = [f"a{i} b{i}" for i in range(1000)]
-    for i, made in enumerate(mix_texts(texts, 1, seed=0)):
+    for i, made in enumerate(mix(texts, 1)):
         numbers = [int(word[1:]) for word in made.split() if word.startswith("b")]
         assert all((number - i) % 1000 <= 300 for number in numbers)
 
 
-def test_mixed_texts_are_learned_beside_those_given(lessons):
-    texts = [f"word{i} other{i}" for i in range(20)]
-    found = lessons(texts, mixed=2, seed=3)
-    assert found.n_given == 20 and found.texts[:20] == texts
-    assert 40 < len(found.texts) <= 60 and len(set(found.texts)) == len(found.texts)
-    assert sorted(sum(read(found), [])) == sorted(found.texts)
+def test_texts_are_mixed_anew_in_each_epoch(lessons):
+    texts = [f"word{i} other{i} third{i}" for i in range(20)]
+    found = lessons(texts, mixed=2, epochs=2, size=60, seed=3)
+    assert found.texts == texts and found.n_mixed == 80 and found.n_steps == 2
+    first, second = read(found)
+    assert len(first) == len(second) == 60
+    assert set(first) & set(second) >= set(texts)
+    # Ends that happen to be of length 0 leave a text whole.
+    assert len((set(first) & set(second)) - set(texts)) < 5
 
 
 def test_the_rate_falls_to_a_twentieth(lessons):
@@ -176,6 +185,31 @@ def test_mistakes_are_named(lessons):
             lessons(**{setting: 0})
     with pytest.raises(ValueError, match="mixed is -1; allowed is 0 or more"):
         lessons(mixed=-1)
+    for share in (-0.1, 1.1, float("nan")):
+        with pytest.raises(ValueError, match=f"ngram_share is {share}; allowed is 0 to 1"):
+            lessons(ngram_share=share)
+
+
+def test_ngrams_learn_the_mean_of_all_answers(lessons, make_ready):
+    certain = {"travel": 0.0, "music": 1.0, "food": 0.0}
+    texts = [f"{word}{i}" for word in ("taxi", "jazz", "pizza") for i in range(30)]
+    found = lessons(texts, others=[Certain(certain)], ngram_share=1.0)
+    found.fit_ngrams()
+    alone = make_ready()
+    wanted = [(alone(text).cats["music"] + 1.0) / 2.0 for text in texts]
+    mine = [found.student(text).cats["music"] for text in texts]
+    numpy.testing.assert_allclose(mine, wanted, atol=0.1)
+    assert found.student.get_pipe_config("textcat")["model"]["ngram_share"] == 1.0
+
+
+def test_without_a_share_nothing_is_fitted(lessons):
+    """So a student keeps the n-grams of its teacher."""
+    for share in (0.0, 0.5):
+        found = lessons(ngram_share=share)
+        found.component.add_ngrams(["taxi"], numpy.asarray([[0.2, 0.3, 0.5]], dtype="f"), share=0.1)
+        before = found.component._shim.ngrams
+        found.fit_ngrams()
+        assert (found.component._shim.ngrams is before) == (share == 0.0)
 
 
 def test_lora_becomes_part_of_the_student(make_ready):
