@@ -22,6 +22,7 @@ from ..types import (
     RobustSettings,
 )
 from .attribution import PieceAttribution, attribute_texts
+from .centres import LanguageCentres
 from .classifier import TextClassifier, assemble_classifier
 from .contrast import contrast_loss
 from .device import resolve_device, resolve_precision
@@ -240,6 +241,18 @@ class TextCatShim(Shim):
         self.steps.settle()
         self.classifier.set_head(weight, bias)
         self.steps.regroup()
+        self._inference = None
+
+    @property
+    def centres(self) -> Optional[LanguageCentres]:
+        """What is taken off the vectors of each language, if anything."""
+        return self.classifier.centres
+
+    def set_centres(self, centres: Optional[LanguageCentres]) -> None:
+        """Take something else off vectors, or nothing."""
+        self.classifier.centres = centres
+        self.classifier.to(self.classifier.device)
+        self._features.clear()
         self._inference = None
 
     @property
