@@ -367,6 +367,11 @@ class TextCatShim(Shim):
                 "The votes of training texts (neighbours) have no gradients. Explain by occlusion "
                 "instead."
             )
+        if self.centres is not None:
+            raise ValueError(
+                "From text to text another language's mean is taken off (centre_texts), by leaps "
+                "that gradients do not see. Explain by occlusion instead."
+            )
         with torch.inference_mode(False), torch.enable_grad():
             # Prediction's own maps have no gradients; weights need none here.
             classifier = self._second_classifier().requires_grad_(False)

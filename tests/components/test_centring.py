@@ -113,6 +113,26 @@ def test_pipelines_with_other_centres_do_not_share_an_encoder(make_nlp, path):
     assert two.share_encoder(three)
 
 
+def test_gradients_do_not_explain_it(make_nlp, path):
+    nlp = initialize(make_nlp(model=FROZEN), centre_texts=str(path))
+    with pytest.raises(ValueError, match=r"mean is taken off \(centre_texts\), by leaps"):
+        nlp.get_pipe("textcat").attribute([nlp.make_doc("pizza")], ["food"])
+
+
+def test_a_head_on_the_encoder_of_another(make_nlp, path):
+    """It sees vectors as their owner gives them, and has no centres of its own."""
+    nlp = make_nlp(name="topic", model=FROZEN)
+    shared = {"@architectures": "spacy_xlt.SharedEncoder.v1", "upstream": "topic"}
+    nlp.add_pipe("xlt_textcat", name="kind", config={"model": shared})
+    settings = {"topic": {"centre_texts": str(path)}, "kind": {"centre_texts": str(path)}}
+    nlp.config["initialize"]["components"] = settings
+    with pytest.raises(ValueError, match="centre_texts of 'kind' is .* or belongs to another comp"):
+        nlp.initialize(lambda: tiny.make_examples(nlp, ["en"]))
+    nlp.config["initialize"]["components"] = {"topic": settings["topic"]}
+    nlp.initialize(lambda: tiny.make_examples(nlp, ["en"]))
+    assert tiny.accuracy(nlp, ["en"]) == 1.0 and numpy.isfinite(scores(nlp)).all()
+
+
 # -- texts ----------------------------------------------------------------------------------
 
 
