@@ -174,7 +174,8 @@ def _is_added(name: str) -> bool:
     """Whether a tensor belongs to an adapter, the head, or what counts beside it."""
     from ..layers.adapters import is_adapter_name
 
-    return is_adapter_name(name) or name.startswith(("head.", "neighbours.", "ngrams."))
+    added = ("head.", "centres.", "neighbours.", "ngrams.")
+    return is_adapter_name(name) or name.startswith(added)
 
 
 def _hash_base(tensors: Dict[str, "Tensor"], folder: Path) -> str:

@@ -33,6 +33,7 @@ from thinc.types import Floats2d
 from ..encoder_files import EncoderRecord
 from ..languages import UNKNOWN, get_doc_language, known_language, standardize_language
 from ..types import RobustSettings
+from .centring import read_languages
 from .decisions import (
     Calibration,
     adjust_logits,
@@ -468,6 +469,7 @@ class XltTextCat(EncoderPipe):
         new_head: bool = False,
         refit_head: bool = False,
         untouched_share: float = 0.0,
+        centre_texts: Optional[Union[str, Path]] = None,
     ) -> None:
         """Set the labels, read the encoder and fit the head's starting point.
 
@@ -487,6 +489,10 @@ class XltTextCat(EncoderPipe):
         untouched_share (float): What the weights of the encoder directory count beside those of
             `start_from`'s encoder, in [0, 1]. Training on the source language costs vectors some
             of what they tell in others; a mean of both encoders serves a head in them better.
+        centre_texts (Optional[Union[str, Path]]): Corpus of texts, with labels or without, in
+            languages to work in: the mean vector of the nearest language is taken off each vector
+            before the head and neighbours see it. Needs freeze = "encoder". Without it a stage
+            that leaves the encoder as it is keeps the means of `start_from`.
         RAISES (ValueError): If there are no labels, if a declared label has no example, if
             class_weights name another label, if settings do not go together, or if the encoder
             or pipeline cannot be read.
@@ -501,6 +507,7 @@ class XltTextCat(EncoderPipe):
             name=self.name,
         )
         examples = list(get_examples())
+        self._check_centring(centre_texts)
         started = None if start_from is None else read_started(Path(start_from), self.name)
         known = [] if started is None or new_head else started.labels
         added = [] if self._shim.is_ready else list(self.labels)
@@ -531,6 +538,10 @@ class XltTextCat(EncoderPipe):
             self._initialize_shared(examples)
         self._shim.set_neighbours(None)
         self._shim.set_ngrams(None)
+        if centre_texts is not None:
+            self._centre(Path(centre_texts), examples)
+        elif self._shim.settings.freeze != "encoder":
+            self._shim.set_centres(None)
         start = None
         if started is not None and not new_head and set(started.labels) & set(self.labels):
             index = {label: i for i, label in enumerate(started.labels)}
@@ -556,6 +567,26 @@ class XltTextCat(EncoderPipe):
     def _set_head(self, weight: numpy.ndarray, bias: numpy.ndarray) -> None:
         self._shim.set_head(weight, bias)
         self.model.get_ref("output_layer").set_dim("nO", len(self.labels), force=True)
+
+    def _check_centring(self, texts: Optional[Union[str, Path]]) -> None:
+        owns_encoder = self._shim.reading is not None
+        if texts is None or (owns_encoder and self._shim.settings.freeze == "encoder"):
+            return
+        raise ValueError(
+            f"centre_texts of '{self.name}' is '{texts}', but its encoder is trained, which moves "
+            f"the centres of languages, or belongs to another component. Set freeze to 'encoder' "
+            f"in the component's model, as in frozen.cfg, or centre_texts to null."
+        )
+
+    def _centre(self, path: Path, examples: List[Example]) -> None:
+        """Take the mean vectors of languages off all vectors from now on."""
+        from ..layers.centres import LanguageCentres
+
+        found = read_languages(path, examples, name=self.name)
+        self._shim.set_centres(None)
+        vectors = self._shim.features([text for texts in found.values() for text in texts])
+        langs = [lang for lang, texts in found.items() for _ in texts]
+        self._shim.set_centres(LanguageCentres.of_texts(vectors, langs))
 
     @property
     def _can_fit_head(self) -> bool:

@@ -12,6 +12,7 @@ from torch.utils.checkpoint import checkpoint
 from ..types import AdapterSettings, Freeze
 from .adapters import is_adapter_name
 from .adversary import ChangeInput
+from .centres import LanguageCentres
 from .dropout import Dropout
 from .encoder import Encoder, build_encoder
 from .neighbours import Neighbours
@@ -36,6 +37,7 @@ class TextClassifier(nn.Module):
         self.head = nn.Linear(width, n_labels)
         nn.init.normal_(self.head.weight, std=0.02)
         nn.init.zeros_(self.head.bias)
+        self.centres: Optional[LanguageCentres] = None
         self.neighbours: Optional[Neighbours] = None
         self.ngrams: Optional[CharacterNgrams] = None
 
@@ -104,7 +106,9 @@ class TextClassifier(nn.Module):
             sums = sums.index_add(0, docs, matrix @ vectors)
             totals = totals.index_add(0, docs, matrix.sum(dim=1, keepdim=True))
         pooled = sums / totals.clamp(min=1e-6)
-        return nn.functional.normalize(pooled, dim=1) if self.normalize else pooled
+        if self.normalize:
+            pooled = nn.functional.normalize(pooled, dim=1)
+        return pooled if self.centres is None else self.centres.take_off(pooled)
 
     def set_head(self, weight: numpy.ndarray, bias: numpy.ndarray) -> None:
         """Replace the head. Shapes: (n_labels, width), (n_labels,)"""
@@ -214,6 +218,8 @@ def assemble_classifier(
     if encoder is not None:
         encoder.set_adapter(adapter)
     classifier = TextClassifier(encoder, width, n_labels, normalize=normalize)
+    if "centres.means" in tensors:
+        classifier.centres = LanguageCentres(tensors["centres.means"].shape[0], width)
     if "neighbours.vectors" in tensors:
         n_texts = tensors["neighbours.vectors"].shape[0]
         classifier.neighbours = Neighbours(n_texts, n_labels, width)

@@ -91,7 +91,7 @@ def share_encoder(shim: TextCatShim, other: TextCatShim) -> bool:
     """
     if not shim.is_ready or not other.is_ready or _describe(shim) != _describe(other):
         return False
-    mine, theirs = _encoder_tensors(shim), _encoder_tensors(other)
+    mine, theirs = _tensors_of_vectors(shim), _tensors_of_vectors(other)
     same = (
         tensor.dtype == theirs[name].dtype and torch.equal(tensor, theirs[name])
         for name, tensor in mine.items()
@@ -114,5 +114,6 @@ def _describe(shim: TextCatShim) -> Tuple[Any, ...]:
     )
 
 
-def _encoder_tensors(shim: TextCatShim) -> Dict[str, Tensor]:
-    return {name: t for name, t in shim.tensors().items() if name.startswith("encoder.")}
+def _tensors_of_vectors(shim: TextCatShim) -> Dict[str, Tensor]:
+    made_by = ("encoder.", "centres.")
+    return {name: t for name, t in shim.tensors().items() if name.startswith(made_by)}

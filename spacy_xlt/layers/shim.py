@@ -22,6 +22,7 @@ from ..types import (
     RobustSettings,
 )
 from .attribution import PieceAttribution, attribute_texts
+from .centres import LanguageCentres
 from .classifier import TextClassifier, assemble_classifier
 from .contrast import contrast_loss
 from .device import resolve_device, resolve_precision
@@ -243,6 +244,18 @@ class TextCatShim(Shim):
         self._inference = None
 
     @property
+    def centres(self) -> Optional[LanguageCentres]:
+        """What is taken off the vectors of each language, if anything."""
+        return self.classifier.centres
+
+    def set_centres(self, centres: Optional[LanguageCentres]) -> None:
+        """Take something else off vectors, or nothing."""
+        self.classifier.centres = centres
+        self.classifier.to(self.classifier.device)
+        self._features.clear()
+        self._inference = None
+
+    @property
     def neighbours(self) -> Optional[Neighbours]:
         """The training texts that are remembered, if any."""
         return self.classifier.neighbours
@@ -353,6 +366,11 @@ class TextCatShim(Shim):
             raise ValueError(
                 "The votes of training texts (neighbours) have no gradients. Explain by occlusion "
                 "instead."
+            )
+        if self.centres is not None:
+            raise ValueError(
+                "From text to text another language's mean is taken off (centre_texts), by leaps "
+                "that gradients do not see. Explain by occlusion instead."
             )
         with torch.inference_mode(False), torch.enable_grad():
             # Prediction's own maps have no gradients; weights need none here.
