@@ -251,9 +251,8 @@ class TextCatShim(Shim):
     def set_centres(self, centres: Optional[LanguageCentres]) -> None:
         """Take something else off vectors, or nothing."""
         self.classifier.centres = centres
-        self.classifier.to(self.classifier.device)
         self._features.clear()
-        self._inference = None
+        self._place_parts()
 
     @property
     def neighbours(self) -> Optional[Neighbours]:
@@ -263,8 +262,7 @@ class TextCatShim(Shim):
     def set_neighbours(self, neighbours: Optional[Neighbours]) -> None:
         """Remember other training texts, or none."""
         self.classifier.neighbours = neighbours
-        self.classifier.to(self.classifier.device)
-        self._inference = None
+        self._place_parts()
 
     @property
     def ngrams(self) -> Optional[CharacterNgrams]:
@@ -274,6 +272,10 @@ class TextCatShim(Shim):
     def set_ngrams(self, ngrams: Optional[CharacterNgrams]) -> None:
         """Have other weights of character n-grams, or none."""
         self.classifier.ngrams = ngrams
+        self._place_parts()
+
+    def _place_parts(self) -> None:
+        """After the classifier has got another part: bring it to the device of all."""
         self.classifier.to(self.classifier.device)
         self._inference = None
 

@@ -11,12 +11,11 @@ run that is there is kept.
 """
 
 import io
-import time
+from functools import partial
 from pathlib import Path
 from typing import Any, Dict, List, Sequence
 
 import runs
-import spacy
 import typer
 from spacy import util
 from spacy.language import Language
@@ -50,13 +49,8 @@ def run(
             path = results / f"joint-{name}-seed{seed}.json"
             if path.exists():
                 continue
-            pipeline = work / f"{name}-seed{seed}"
-            if not pipeline.exists():
-                started = time.process_time()
-                nlp = _train(_settings(corpora, encoder, zero_shot, langs, seed))
-                nlp.meta["training_seconds"] = round(time.process_time() - started, 1)
-                nlp.to_disk(pipeline)
-            nlp = spacy.load(pipeline)
+            settings = _settings(corpora, encoder, zero_shot, langs, seed)
+            nlp = runs.keep_trained(work / f"{name}-seed{seed}", partial(_train, settings))
             measured = ["en", *chosen] if name == "all" else langs
             result = {
                 **runs.measure(nlp, corpora / "all" / split, measured),

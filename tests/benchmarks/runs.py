@@ -8,8 +8,9 @@ sentence by sentence.
 import io
 import json
 import tempfile
+import time
 from pathlib import Path
-from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 import spacy
@@ -22,6 +23,7 @@ from spacy.training.loop import train
 from spacy_xlt.corpora.reader import create_corpus_v1
 from spacy_xlt.evaluation.evaluate import evaluate_pipeline
 from spacy_xlt.evaluation.uncertainty import percentile_interval, resample_ratios
+from spacy_xlt.files import replaced_directory
 
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "assets" / "results"
@@ -64,6 +66,22 @@ def train_recipe(recipe: str, overrides: Dict[str, Any]) -> Language:
     with tempfile.TemporaryDirectory() as directory:
         train(nlp, Path(directory), stdout=io.StringIO(), stderr=io.StringIO())
         return spacy.load(Path(directory) / "model-best")
+
+
+def keep_trained(
+    path: Path, train: Callable[[], Language], *, clock: Callable[[], float] = time.process_time
+) -> Language:
+    """The pipeline in a directory, which is trained first if it is not there.
+
+    Its meta has "training_seconds", of processor time unless the clock is another one.
+    """
+    if not path.exists():
+        started = clock()
+        nlp = train()
+        nlp.meta["training_seconds"] = round(clock() - started, 1)
+        with replaced_directory(path) as staging:
+            nlp.to_disk(staging)
+    return spacy.load(path)
 
 
 def measure(nlp: Language, path: Path, langs: Optional[Sequence[str]] = None) -> Run:

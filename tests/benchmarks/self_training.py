@@ -89,16 +89,12 @@ def run(
 
 def _train(recipe: str, settings: Dict[str, Any], path: Path) -> Path:
     """Train by a recipe, if that was not done before. RETURNS (Path): Where the pipeline is."""
-    if not path.exists():
-        started = time.process_time()
-        nlp = runs.train_recipe(recipe, settings)
-        nlp.meta["seconds"] = round(time.process_time() - started, 1)
-        nlp.to_disk(path)
+    runs.keep_trained(path, lambda: runs.train_recipe(recipe, settings))
     return path
 
 
 def _seconds(path: Path) -> float:
-    return json.loads((path / "meta.json").read_text())["seconds"]
+    return json.loads((path / "meta.json").read_text())["training_seconds"]
 
 
 def _self_train(

@@ -8,7 +8,6 @@ before the config counted the start. Recipes share what is trained, which is kep
 JSON per run in assets/results/transfer/; a run that is there is kept.
 """
 
-import time
 from pathlib import Path
 from typing import Any, Callable, Dict, List
 
@@ -48,13 +47,7 @@ class Trainer:
         settings = {**self.settings, **settings, "system.seed": seed}
         parts = [recipe, *(f"{key}{value}" for key, value in model.items()), f"seed{seed}"]
         path = self.work / "-".join(parts)
-        if not path.exists():
-            started = time.process_time()
-            nlp = runs.train_recipe(recipe, settings)
-            nlp.meta["training_seconds"] = round(time.process_time() - started, 1)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            nlp.to_disk(path)
-        nlp = spacy.load(path)
+        nlp = runs.keep_trained(path, lambda: runs.train_recipe(recipe, settings))
         self.seconds += nlp.meta["training_seconds"]
         return nlp
 
